@@ -1,0 +1,115 @@
+"""How commands reach the gate: a consumer of the control topic beside the producer, on the same loop.
+
+Reads the compacted topic from its beginning, then follows it. Belongs to no consumer group: every
+process of an agent hears every command. While the broker is away the gate keeps what it knows.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from tracefuse import clock
+from tracefuse.gate import Changed, Gate, Rejected
+from tracefuse.wire import CONTROL, KID, PARTITIONS, SIG, header
+
+# The broker answers a fetch at once when there is something; this is how long it waits for it.
+POLL_MS = 1_000
+REQUEST_MS = 10_000
+RETRY_SECONDS = 0.2
+RETRY_SECONDS_MAX = 2.0
+STOP_SECONDS = 2.0
+
+_log = logging.getLogger("tracefuse")
+
+
+class CommandReader:
+    """Follows the control topic and tells what changed.
+
+    Parameters
+    ----------
+    gate
+        Judges every record.
+    tell
+        Told each change or rejection, with the moment (µs UTC) it came into force.
+    positions
+        By partition, the offset to go on from; written by this reader. A forked child goes on where
+        its parent was, with what the parent's gate knew.
+    options
+        Further options of the Kafka client.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        gate: Gate,
+        tell: Callable[[Changed | Rejected, int], None],
+        positions: dict[int, int],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._bootstrap, self._gate, self._tell = bootstrap, gate, tell
+        self._positions = positions
+        self._options = dict(options or {})
+
+    async def run(self) -> None:
+        """Until cancelled; a lost broker is sought again."""
+        pause = RETRY_SECONDS
+        while True:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._bootstrap,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=POLL_MS,
+                request_timeout_ms=REQUEST_MS,
+                **self._options,
+            )
+            try:
+                await consumer.start()
+                pause = RETRY_SECONDS
+                await self._follow(consumer)
+            except (KafkaError, OSError, TimeoutError) as error:
+                _log.debug("No commands from %s: %r.", self._bootstrap, error)
+            except Exception:
+                _log.exception("The reader of commands failed and begins anew.")
+            finally:
+                await _stop(consumer)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_SECONDS_MAX)
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        partitions = [TopicPartition(CONTROL, number) for number in range(PARTITIONS)]
+        # Asked before the first fetch: a connection answers in order, and a fetch may wait 1 s.
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        for number, offset in self._positions.items():
+            consumer.seek(partitions[number], offset)
+        behind = {partition for partition, end in ends.items() if end > 0}
+        while True:
+            for partition in list(behind):
+                if await consumer.position(partition) >= ends[partition]:
+                    behind.discard(partition)
+            if not behind:
+                self._gate.ready = True
+            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                for record in records:
+                    self._hear(record)
+
+    def _hear(self, record: ConsumerRecord) -> None:
+        self._positions[record.partition] = record.offset + 1
+        key = (record.key or b"").decode(errors="replace")
+        kid = header(record.headers, KID).decode(errors="replace")
+        sig = header(record.headers, SIG)
+        outcome = self._gate.hear(key, record.value, kid, sig, clock.now_us())
+        if outcome is not None:
+            self._tell(outcome, clock.now_us())
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    try:
+        await asyncio.wait_for(consumer.stop(), STOP_SECONDS)
+    except (TimeoutError, KafkaError, OSError):
+        _log.debug("The consumer of commands did not stop in time.")

@@ -1,0 +1,48 @@
+"""Every error of the SDK, and to whom it speaks.
+
+TracefuseError
+  + Refused                 to the agent's author: the call did not run
+  |   - CircuitOpen         a breaker of the call's scope is open
+  - ConfigError             to the operator, at start: a setting is missing or wrong
+  - DecodeError             to the pipeline: bytes that are no event; they go to the dead letters
+"""
+
+
+class TracefuseError(Exception):
+    """Root of all errors raised by Tracefuse."""
+
+
+class Refused(TracefuseError):
+    """The call was refused before it ran; nothing happened outside."""
+
+
+class CircuitOpen(Refused):
+    """A breaker stands open for this call.
+
+    Parameters
+    ----------
+    scope
+        The scope that refused, for example ``agent:acme/refunds``.
+    reason
+        The rule that opened it, in words.
+    cmd_id
+        The command to ask about.
+    """
+
+    def __init__(self, scope: str, reason: str = "", cmd_id: str = ""):
+        super().__init__(f"circuit open: {scope}" + (f" ({reason})" if reason else ""))
+        self.scope = scope
+        self.reason = reason
+        self.cmd_id = cmd_id
+
+
+class ConfigError(TracefuseError):
+    """A setting is missing or wrong. Raised at start, to the operator, never while events flow."""
+
+
+class DecodeError(TracefuseError):
+    """Bytes that are not what they should be. The reason is one of a closed list, for counting."""
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason

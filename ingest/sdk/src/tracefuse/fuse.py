@@ -1,0 +1,249 @@
+"""The agent's end of Tracefuse: settings in, one `Fuse` out, which opens runs and ends at exit."""
+
+import atexit
+import os
+import re
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from tracefuse import clock, decorators, drafts, ids
+from tracefuse.background import Background
+from tracefuse.backlog import Backlog, MemoryBacklog
+from tracefuse.control import Command
+from tracefuse.credentials import Credential
+from tracefuse.drafts import Run
+from tracefuse.ears import Change, Ears, Tell
+from tracefuse.emitter import Emitter
+from tracefuse.envelopes import Seal
+from tracefuse.evidence import Identity, Witness
+from tracefuse.gate import Gate
+from tracefuse.propagation import VARIABLE, current_span, parse
+from tracefuse.signing import CommandVerifier
+from tracefuse.spool import Spool
+from tracefuse.tracing import Trace
+
+_TRACE_ID = re.compile("[0-9a-f]{32}")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# About 100 s of 2,000 events/s as they lie on disk.
+SPOOL_BYTES = 256 * 1024 * 1024
+# What stands in for the spool where no folder is given.
+MEMORY_BYTES = 32 * 1024 * 1024
+CLOSE_SECONDS = 5.0
+WORD_MAX = 256
+
+
+class Fuse:
+    """One agent in one process. Made by `init`.
+
+    Parameters
+    ----------
+    credential
+        Name and keys of the agent.
+    environment
+        ``dev``, ``staging`` or ``prod``.
+    bundle
+        Hash of code, model, prompt and tools, so that versions can be compared.
+    spool
+        Folder where events wait while the broker is away; None keeps them in memory (32 MiB).
+    transport
+        Makes what brings envelopes away; called on the background thread, again after a fork.
+    decision_args
+        By tool, names of arguments that rules may see in clear (``amount``).
+    access
+        By tool ``read``, ``write`` or ``irreversible``: see `Gate`.
+    commands
+        Makes the reader of commands; called on the background thread, again after a fork.
+    """
+
+    def __init__(
+        self,
+        credential: Credential,
+        *,
+        environment: str,
+        bundle: str,
+        spool: Path | None,
+        transport: Any,
+        decision_args: Mapping[str, tuple[str, ...]],
+        access: Mapping[str, str],
+        commands: Callable[[Gate, Tell], Coroutine[Any, Any, None]] | None,
+    ) -> None:
+        self.credential = credential
+        self.environment = environment
+        self.bundle = bundle
+        self._spool, self._transport = spool, transport
+        self._decision_args = decision_args
+        self._commands = commands
+        self.gate = Gate(
+            credential.tenant,
+            credential.agent_id,
+            CommandVerifier(credential.command_keys),
+            access,
+        )
+        self._listeners: list[Callable[[Command], None]] = []
+        self._begin()
+        self._background.start()
+        _living.append(self)
+
+    def _begin(self) -> None:
+        """A life of its own for this process: queue, boot id, thread."""
+        self.boot_id = ids.boot_id()
+        self.boot = Run(ids.trace_id(), ids.span_id())
+        self.emitter = Emitter()
+        self._ears = Ears(self.emitter, self.boot, self._listeners)
+        commands = self._commands
+        identity = Identity(
+            tenant=self.credential.tenant,
+            agent_id=self.credential.agent_id,
+            environment=self.environment,
+            bundle=self.bundle,
+            boot_id=self.boot_id,
+        )
+        self._background = Background(
+            self.emitter,
+            Witness(identity, self.credential.hash_key, self._decision_args),
+            Seal(self.credential.kid, self.credential.envelope_key),
+            self._transport,
+            self._backlog,
+            self.boot,
+            (lambda: commands(self.gate, self._ears.tell)) if commands is not None else None,
+        )
+
+    def _backlog(self) -> Backlog:
+        if self._spool is None:
+            return MemoryBacklog(MEMORY_BYTES)
+        return Spool(self._spool, SPOOL_BYTES)
+
+    def trace(
+        self,
+        task: str = "",
+        user: str = "",
+        session: str = "",
+        trace_id: str | None = None,
+        parent: str | None = None,
+    ) -> Trace:
+        """A run of the agent, to be entered with `with` or `async with`.
+
+        Parameters
+        ----------
+        task
+            Kind of task: runs of one kind are compared with each other.
+        user
+            Pseudonym of the user on whose behalf it runs.
+        session
+            Conversation that it belongs to.
+        trace_id
+            32 hex digits, where the run has an id already.
+        parent
+            W3C `traceparent` of the caller; default is the environment's TRACEPARENT.
+        """
+        origin = parse(parent if parent is not None else os.environ.get(VARIABLE))
+        if trace_id is None:
+            trace_id = origin.trace_id if origin is not None else ids.trace_id()
+        elif not _TRACE_ID.fullmatch(trace_id):
+            trace_id = ids.trace_id()  # another would be refused at the other end
+        run = Run(
+            trace_id, ids.span_id(), task[:WORD_MAX], str(user)[:WORD_MAX], session[:WORD_MAX]
+        )
+        return Trace(self, run, origin)
+
+    def current(self) -> Trace | None:
+        """The innermost open trace of this thread or task."""
+        span = current_span.get()
+        return span.trace if span is not None else None
+
+    def traced(self, task: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorator: each call of the function is a run; `task` defaults to its name."""
+        return lambda function: decorators.traced(self, function, task)
+
+    def tool(self, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorator: each call of the function is a call of a tool with its arguments."""
+        return lambda function: decorators.called(
+            self, function, lambda trace, args: trace.tool(name or function.__name__, args)
+        )
+
+    def llm(self, model: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorator: each call of the function is a call of a model; arguments are the prompt."""
+        return lambda function: decorators.called(
+            self, function, lambda trace, args: trace.llm(model, prompt=args)
+        )
+
+    def snapshot(self, value: object) -> object:
+        """A value as it is now; never raises."""
+        if value is None:
+            return None
+        try:
+            return drafts.snapshot(value)
+        except Exception:
+            self.emitter.drop("value_unreadable")
+            return None
+
+    def check(self, trace_id: str, tool: str = "") -> None:
+        """Ask for a call that is made without `Trace.tool`; waits for its turn, 2 s at most.
+
+        Raises
+        ------
+        CircuitOpen
+            To the agent's author: the call must not run.
+        """
+        delay = self.gate.admit(trace_id, tool, clock.monotonic())
+        if delay > 0.0:
+            time.sleep(delay)
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """The latest changes of the gate, oldest first: when, by both clocks, and which command."""
+        return self._ears.changes
+
+    def on_change(self, listener: Callable[[Command], None]) -> None:
+        """Call a function after each command that came into force, on the background thread."""
+        self._listeners.append(listener)
+
+    def stats(self) -> dict[str, Any]:
+        """What became of the events so far."""
+        background, delivery = self._background, self._background.delivery
+        return {
+            "emitted": background.emitted,
+            "delivered": delivery.delivered if delivery else 0,
+            "spooled": delivery.spooled if delivery else 0,
+            "adopted": delivery.adopted if delivery else 0,
+            "in_flight": delivery.in_flight if delivery else 0,
+            "queued": len(self.emitter),
+            "control_rejected": dict(self.gate.rejected),
+            "backlog_bytes": delivery.backlog_bytes if delivery else 0,
+            "dropped": dict(self.emitter.dropped),
+        }
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Send what waits, at most `timeout` seconds; what is left stays in the spool."""
+        if self in _living:
+            _living.remove(self)
+            self._background.close(timeout)
+
+
+# All that must flush at exit, and begin anew in a forked child.
+_living: list[Fuse] = []
+# A child keeps its parent's loops and sockets from being collected: closing them would close the
+# parent's registrations too.
+_inherited: list[object] = []
+
+
+def _after_fork() -> None:
+    for fuse in _living:
+        _inherited.append(fuse._background)
+        fuse._begin()
+        # Most children never emit; the first event of one that does starts its thread.
+        fuse.emitter.attach(fuse._background.start)
+
+
+def _at_exit() -> None:
+    while _living:
+        _living[-1].close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

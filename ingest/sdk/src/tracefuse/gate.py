@@ -1,0 +1,233 @@
+"""What this agent may do now: commands in, an answer to each call out. Pure: no clock, no I/O.
+
+    control topic ──reader──► Gate.hear ──► table ──► Gate.admit, before each call
+
+Commands are judged on the background thread; calls ask from any thread. They meet in one table that
+is replaced as a whole, so a call needs no lock. Nothing but a valid command ever relaxes anything.
+"""
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+
+from tracefuse.control import Command, concerns, control_key, decode
+from tracefuse.restraint import Entry, Restraint, Table, restrains
+from tracefuse.signing import CommandVerifier
+
+# Scopes that are remembered. Runs come and go, so the oldest of them leave first.
+SCOPES_MAX = 8192
+# How far the clocks of agent and worker may differ when an expiry is judged (F12).
+SKEW_US = 30_000_000
+COMMAND_VERSION = 1
+
+
+class Changed(NamedTuple):
+    """A command that is now in force; a tombstone leaves `command` as it was before, `gone` True."""
+
+    command: Command
+    gone: bool = False
+
+
+class Rejected(NamedTuple):
+    """A record that counts for nothing, and why."""
+
+    reason: str
+    key: str
+    kid: str
+
+
+class Gate:
+    """Commands that bind one agent, and what follows for its calls.
+
+    Parameters
+    ----------
+    tenant, agent_id
+        Whose calls these are.
+    verifier
+        Knows the public keys whose commands are obeyed.
+    access
+        By tool ``read``, ``write`` or ``irreversible``, so that a command which denies writes lets
+        reads go on. A tool that is not named is denied by each of them.
+
+    Notes
+    -----
+    0.1 µs a call while nothing is restrained, 1 µs otherwise; 200 µs a command. At most 8,192 scopes:
+    closed ones and the oldest runs leave first.
+
+    Examples
+    --------
+    >>> gate = Gate("acme", "refunds", CommandVerifier({}))
+    >>> gate.hear("agent:acme/refunds:auto", b"{}", kid="auto/1", sig=b"", now=0)
+    Rejected(reason='signature', key='agent:acme/refunds:auto', kid='auto/1')
+    >>> gate.admit("0" * 32, "crm.refund", now=0.0)
+    0.0
+    """
+
+    def __init__(
+        self,
+        tenant: str,
+        agent_id: str,
+        verifier: CommandVerifier,
+        access: Mapping[str, str] | None = None,
+    ) -> None:
+        self.ready = False  # whether the first snapshot was read
+        self.rejected: dict[str, int] = {}
+        self.evicted = 0
+        self._tenant, self._agent_id, self._verifier = tenant, agent_id, verifier
+        self._access = dict(access or {})
+        self._commands: dict[str, Command] = {}  # by record key; oldest change first
+        self._table = Table()
+
+    # -- commands: on the background thread -------------------------------------------------------
+
+    def hear(
+        self, key: str, value: bytes | None, kid: str, sig: bytes, now: int
+    ) -> Changed | Rejected | None:
+        """Judge one record of the control topic.
+
+        Parameters
+        ----------
+        key, value, kid, sig
+            Of the record; a value of None is a tombstone.
+        now
+            µs UTC, for expiry alone.
+
+        Returns
+        -------
+        Changed, Rejected or None
+            None for what does not concern this agent, or says nothing new.
+        """
+        if not concerns(key, self._tenant, self._agent_id):
+            return None
+        scope, _, author = key.rpartition(":")
+        if value is None:
+            return self._remove(key, author, kid, sig)
+        if kid.partition("/")[0] != author:
+            return self._reject("author", key, kid)
+        if not self._verifier.verify(kid, key, value, sig):
+            return self._reject("signature", key, kid)
+        try:
+            command = decode(value)
+        except msgspec.MsgspecError:
+            return self._reject("undecodable", key, kid)
+        if command.v != COMMAND_VERSION:
+            return self._reject("version", key, kid)
+        if control_key(command.scope, command.author) != key or command.scope != scope:
+            return self._reject("scope", key, kid)
+        return self._judge(key, kid, command, now)
+
+    def _judge(self, key: str, kid: str, command: Command, now: int) -> Changed | Rejected | None:
+        known = self._commands.get(key)
+        if known is not None and (command.term, command.epoch) <= (known.term, known.epoch):
+            if (command.term, command.epoch) < (known.term, known.epoch):
+                return self._reject("stale", key, kid)
+            if not _same(command, known):
+                return self._reject("conflict", key, kid)
+            if command.issued_at > known.issued_at:
+                self._commands[key] = command  # the same word, said again
+            return None
+        if command.expires_at and now > command.expires_at + SKEW_US:
+            # What restrains is obeyed however old. A probe that has expired leaves its stop standing.
+            if known is not None and restrains(known) > restrains(command):
+                return self._reject("expired", key, kid)
+            if command.state == "half_open":
+                command = msgspec.structs.replace(command, probes=0)
+        self._commands.pop(key, None)
+        self._commands[key] = command
+        self._enact(command.scope)
+        self._evict()
+        return Changed(command)
+
+    def _remove(self, key: str, author: str, kid: str, sig: bytes) -> Changed | Rejected | None:
+        known = self._commands.get(key)
+        if known is None:
+            return None
+        # A person's stop ends by a person's signature alone. Tombstones of workers carry none.
+        if author != "auto" and not (
+            kid.partition("/")[0] == author and self._verifier.verify(kid, key, b"", sig)
+        ):
+            return self._reject("tombstone", key, kid)
+        del self._commands[key]
+        self._enact(known.scope)
+        return Changed(known, gone=True)
+
+    def _reject(self, reason: str, key: str, kid: str) -> Rejected:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        return Rejected(reason, key[:256], kid[:256])
+
+    def _evict(self) -> None:
+        if len(self._commands) <= SCOPES_MAX:
+            return
+        closed = (k for k, c in self._commands.items() if not restrains(c))
+        runs = (k for k in self._commands if k.startswith("run:"))
+        oldest = next(chain(closed, runs), None)
+        if oldest is not None:
+            scope = self._commands.pop(oldest).scope
+            self.evicted += 1
+            self._enact(scope)
+
+    def _enact(self, scope: str) -> None:
+        """The strictest of the two authors decides a scope; a tie goes to the person."""
+        said = [
+            command
+            for author in ("human", "auto")
+            if (command := self._commands.get(control_key(scope, author))) is not None
+        ]
+        if not said:
+            self._table.remove(scope)
+            return
+        strictest = max(said, key=restrains)
+        restraint = self._table.get(scope)
+        if not restrains(strictest):
+            restraint = None
+        elif restraint is None or not _same(restraint.command, strictest):
+            restraint = Restraint(strictest)  # else the same word keeps its probes and its turns
+        self._table.put(Entry(scope, restraint, (said[-1].term, said[-1].epoch)))
+
+    # -- calls: on any thread ---------------------------------------------------------------------
+
+    def admit(self, trace_id: str, tool: str, now: float) -> float:
+        """Seconds that a call has to wait, 0.0 to 2.0; `now` is monotonic seconds.
+
+        Raises
+        ------
+        CircuitOpen
+            To the agent's author: a scope of the call is stopped, or its probes are taken.
+        """
+        table = self._table
+        if not table.restrained:
+            return 0.0
+        access = self._access.get(tool, "") if tool else "read"
+        found = table.of(trace_id, tool, access)
+        return _ask(found, now) if found else 0.0
+
+    def seen(self, trace_id: str, tool: str) -> dict[str, tuple[int, int]] | None:
+        """Term and epoch of each scope of a call that a command has spoken of."""
+        return self._table.seen(trace_id, tool) or None if self._commands else None
+
+    def undecided(self, tool: str) -> bool:
+        """Whether a call must wait for the first snapshot: what is declared to write does."""
+        return not self.ready and self._access.get(tool) in ("write", "irreversible")
+
+
+def _ask(found: list[Restraint], now: float) -> float:
+    for restraint in found:
+        if not restraint.open(now):
+            raise restraint.refusal()
+    wait = 0.0
+    for restraint in found:
+        turn = restraint.take(now)
+        if turn is None:
+            raise restraint.refusal()
+        wait = max(wait, turn)
+    return wait
+
+
+def _same(one: Command, other: Command) -> bool:
+    """Whether two commands say the same, apart from when they say it."""
+    return one == other or (
+        msgspec.structs.replace(one, issued_at=0, expires_at=0)
+        == msgspec.structs.replace(other, issued_at=0, expires_at=0)
+    )

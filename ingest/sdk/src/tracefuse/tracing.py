@@ -1,0 +1,181 @@
+"""What the agent's author touches: a run, and what happens in it.
+
+    with fuse.trace(task="refund") as trace:          run.start … run.end
+        with trace.tool("crm.refund", args) as call:  tool.request … tool.result
+            call.result(crm.refund(…))
+
+Nothing here raises into the agent but `Refused`, and that before the call runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from tracefuse import clock
+from tracefuse.calls import WORD_MAX, Call, Span, failure
+from tracefuse.drafts import Draft, Run
+from tracefuse.events import KIND_OF
+from tracefuse.propagation import Parent, current_span, traceparent
+
+if TYPE_CHECKING:
+    from tracefuse.fuse import Fuse
+
+T = TypeVar("T")
+
+# Documents that one retrieval names.
+DOCUMENTS_MAX = 64
+
+
+class Trace(Span):
+    """One run of the agent. Made by `Fuse.trace`; a context manager, sync and async."""
+
+    __slots__ = ()
+
+    def __init__(self, fuse: "Fuse", run: Run, parent: Parent | None) -> None:
+        super().__init__(fuse, run, run.root, parent.span_id if parent is not None else "")
+
+    @property
+    def trace(self) -> "Trace":
+        """The run that this span belongs to: itself."""
+        return self
+
+    def __enter__(self) -> Self:
+        self._enter()
+        self.run.started = self._began
+        self._fuse.emitter.opened(self.run)
+        self._point("run.start", urgent=True)
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        extra: dict[str, Any] = {"status": "ok"} if error is None else failure(error)
+        extra["duration_us"] = self._leave()
+        self._point("run.end", None, extra, urgent=error is not None)
+        self._fuse.emitter.ended(self.run)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def input(self, value: T) -> T:
+        """What the user asked."""
+        self._point("input.user", self._fuse.snapshot(value))
+        return value
+
+    def system(self, value: T) -> T:
+        """The instructions it runs under."""
+        self._point("input.system", self._fuse.snapshot(value))
+        return value
+
+    def context(self, name: str, documents: object = None) -> None:
+        """What it was decided in: a retrieval with its documents, or another contextual event.
+
+        Of documents that are mappings, `id` and `version` travel in clear.
+        """
+        extra: dict[str, Any] = {"kind": "contextual"}
+        if labels := _labels(documents):
+            extra["documents"] = labels
+        if name not in KIND_OF and not name.startswith("x."):
+            name = f"x.{name}"  # the list of names is closed
+        self._point(name[:WORD_MAX], self._fuse.snapshot(documents), extra)
+
+    def plan(self, text: str, confidence: float | None = None) -> None:
+        self._think("plan", text, confidence)
+
+    def thought(self, text: str, confidence: float | None = None) -> None:
+        self._think("thought", text, confidence)
+
+    def reflection(self, text: str, confidence: float | None = None) -> None:
+        self._think("reflection", text, confidence)
+
+    def decision(self, text: str, confidence: float | None = None) -> None:
+        self._think("decision", text, confidence)
+
+    def state(self, before: object = None, after: object = None) -> None:
+        """The state of the world as the agent knows it, before and after it acted."""
+        for name, value in (("state.before", before), ("state.after", after)):
+            if value is not None:
+                self._point(name, self._fuse.snapshot(value))
+
+    def output(self, value: T) -> T:
+        """What the user gets."""
+        self._point("output", self._fuse.snapshot(value))
+        return value
+
+    def tool(self, name: str, args: Mapping[str, object] | object = None) -> Call:
+        """A call of a tool. Raises `CircuitOpen` to the agent's author before it runs."""
+        return Call(self, "tool", name[:WORD_MAX], self._fuse.snapshot(args))
+
+    def llm(self, model: str, prompt: object = None, tools: object = None) -> Call:
+        """A call of a model. Prompt and tools are hashed only."""
+        call = Call(self, "llm", model[:WORD_MAX], None)
+        call._extra["model"] = call.name
+        call._asked = {"model": call.name}
+        if prompt is not None:
+            call._asked["prompt"] = self._fuse.snapshot(prompt)
+        if tools is not None:
+            call._asked["tools"] = self._fuse.snapshot(tools)
+        return call
+
+    def handoff(self, to_agent: str) -> str:
+        """The run goes on in another agent, which gets the returned `traceparent`."""
+        self._point("handoff", None, {"attrs": {"to": to_agent[:WORD_MAX]}})
+        return traceparent(self.run.trace_id, self._inner())
+
+    def memory_read(self, key: object, value: T) -> T:
+        """What was read from memory under a key."""
+        self._point("memory.read", self._fuse.snapshot(value), {"key": self._fuse.snapshot(key)})
+        return value
+
+    def memory_write(self, key: object, value: T) -> T:
+        """What is written to memory under a key."""
+        self._point("memory.write", self._fuse.snapshot(value), {"key": self._fuse.snapshot(key)})
+        return value
+
+    def _inner(self) -> str:
+        """The innermost open span of this trace: what happens now is its child."""
+        span = current_span.get()
+        return span.span_id if span is not None and span.run is self.run else self.span_id
+
+    def _think(self, name: str, text: str, confidence: float | None) -> None:
+        extra = None if confidence is None else {"confidence": float(confidence)}
+        self._point(name, text if type(text) is str else self._fuse.snapshot(text), extra)
+
+    def _point(
+        self,
+        name: str,
+        body: object = None,
+        extra: dict[str, Any] | None = None,
+        urgent: bool = False,
+    ) -> None:
+        """An event without a length: it bears the span it happens in."""
+        parent = self.parent_span_id
+        span_id = self.span_id
+        span = current_span.get()
+        if span is not None and span is not self and span.run is self.run:
+            span_id, parent = span.span_id, span.parent_span_id
+        self._fuse.emitter.emit(
+            Draft(name, self.run, span_id, clock.now_us(), parent, "", "", body, extra, urgent)
+        )
+
+
+def _labels(documents: object) -> list[dict[str, str]]:
+    labels: list[dict[str, str]] = []
+    if not isinstance(documents, Sequence) or isinstance(documents, (str, bytes)):
+        return labels
+    for document in documents[:DOCUMENTS_MAX]:
+        if isinstance(document, Mapping):
+            names = {k: str(document[k])[:WORD_MAX] for k in ("id", "version") if k in document}
+            labels.append(names)
+    return labels
