@@ -1,0 +1,1 @@
+"""Events come in: topics, records, registry, settings, the embedded broker, the simulated fleet."""

@@ -1,0 +1,30 @@
+"""A consumer for reading topics from end to end, without a group, that is always closed again."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer
+
+# aiokafka 0.14 now and then swallows the first cancellation of its fetcher and would wait for ever; the
+# second one, which the timeout gives, ends it.
+CLOSE_SECONDS = 3.0
+
+
+@asynccontextmanager
+async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer that commits nothing and begins at the beginning. Never hangs at the end."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_bytes=32 << 20,
+        max_partition_fetch_bytes=8 << 20,
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(consumer.stop(), CLOSE_SECONDS)

@@ -1,0 +1,260 @@
+"""Every record that the pipeline derives: facts from join, findings from detect, incidents from correlate.
+
+All carry `src`: (topic, partition, offset, line, number) of the input they were computed from. Consumers
+keep the highest one per source and drop the rest, so a replay after a crash changes nothing.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from ingest.registry import AgentFile
+
+Src = tuple[str, int, int, int, int]
+NO_SRC: Src = ("", -1, -1, -1, -1)
+
+EvidenceClass = Literal["rule", "statistical", "version"]
+
+
+class Ref(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A cognitive or contextual event that belongs to a step: id, name, 64-bit sketch (hex)."""
+
+    event_id: str
+    name: str
+    sketch: str = ""
+
+
+class RunTotals(msgspec.Struct, gc=False, omit_defaults=True):
+    """What one agent has done in one run so far, in order of arrival. Money in micro-USD."""
+
+    steps: int = 0
+    calls: int = 0
+    errors: int = 0
+    cost_micro: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Loop(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
+    """Repetition at the end of a run: cycle length, repeats of it, count of the newest key."""
+
+    period: int = 0
+    repeats: int = 0
+    count: int = 0
+
+
+class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):
+    """One operational action with the reasoning and context that it was decided in.
+
+    Emitted when the action is requested and when it completes. An event that arrives later emits it
+    again with ``revision`` + 1; the highest revision counts. `run` and `loop` tell what was known when
+    this record was written (decisions follow the order of arrival); all else is equal at the end
+    under any order of arrival.
+    """
+
+    src: Src = NO_SRC
+    step_id: str
+    phase: Literal["request", "complete"]
+    revision: int = 0
+    tenant: str
+    agent_id: str
+    trace_id: str
+    span_id: str
+    parent_span_id: str = ""
+    call_id: str = ""
+    environment: str = "dev"
+    bundle: str = ""
+    user_id: str = ""
+    session_id: str = ""
+    task_type: str = ""
+    action: str  # llm, tool, handoff, memory.read, memory.write
+    tool: str = ""
+    model: str = ""
+    status: str = ""
+    error_type: str = ""
+    duration_us: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    confidence: float | None = None
+    args_hash: str = ""
+    result_hash: str = ""
+    decision_args: dict[str, Any] = {}
+    verdict_seen: str = ""
+    reasoning: list[Ref] = []
+    context: list[Ref] = []
+    state_before: str = ""
+    state_after: str = ""
+    request_id: str = ""  # event ids
+    result_id: str = ""
+    requested_at: int = 0  # µs, claims of the agent
+    completed_at: int = 0
+    at: float = 0.0  # s, broker time of the event behind this record: rates count by it
+    spooled: bool = False
+    late: bool = False  # came after the life of its trace
+    echo: bool = False  # written for the record only (a revision); decisions ignore it
+    run: RunTotals | None = None
+    loop: Loop | None = None
+
+
+class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True):
+    """An agent began or ended its part of a trace."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    trace_id: str
+    phase: Literal["start", "end"]
+    event_id: str
+    emitted_at: int
+    status: str = ""
+    spooled: bool = False
+    run: RunTotals | None = None
+
+
+class Alive(msgspec.Struct, tag="alive", gc=False, kw_only=True, omit_defaults=True):
+    """A heartbeat: the agent's process lives, and which run it is in (empty: none)."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    trace_id: str
+    event_id: str
+    emitted_at: int
+    in_run: bool = True
+    spooled: bool = False
+
+
+class Ack(msgspec.Struct, tag="ack", gc=False, kw_only=True, omit_defaults=True):
+    """An agent obeyed a command."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    trace_id: str
+    event_id: str
+    emitted_at: int  # µs, the moment of the gate's change of state
+    cmd_id: str
+    scope: str
+    term: int = 0
+    epoch: int = 0
+    state: str = ""
+
+
+class Registered(msgspec.Struct, tag="registered", gc=False, kw_only=True, omit_defaults=True):
+    """A version of an agent's file comes into force. `record_id` makes repeats harmless."""
+
+    record_id: str
+    agent: AgentFile
+
+
+class Ordered(msgspec.Struct, tag="ordered", gc=False, kw_only=True, omit_defaults=True):
+    """A person forces a scope open or releases it. `payload` is the signed command, base64."""
+
+    record_id: str
+    tenant: str
+    agent_id: str
+    kid: str
+    sig: bytes
+    payload: bytes
+
+
+Fact = Step | Run | Alive | Ack | Registered | Ordered
+
+
+class Signal(msgspec.Struct, tag="signal", gc=False, kw_only=True, omit_defaults=True):
+    """A finding with its evidence; the alarm record of the detection catalogue."""
+
+    src: Src = NO_SRC
+    signal_id: str
+    tenant: str
+    agent_id: str
+    trace_id: str = ""
+    step_id: str = ""
+    tool: str = ""
+    detector: str
+    evidence_class: EvidenceClass
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    action: str  # suggested, a word of architecture §7
+    status: Literal["cold", "shadow", "live"] = "live"
+    score: float = 0.0
+    threshold: float = 0.0
+    n: int = 0
+    evidence: dict[str, Any] = {}
+    sentence: str
+    first_event: str = ""
+    last_event: str = ""
+    at: float  # record time, s
+    scope: str = ""  # the breaker that it tripped, empty where it did not
+    cmd_id: str = ""
+
+
+class Acknowledged(msgspec.Struct, tag="ack", gc=False, kw_only=True, omit_defaults=True):
+    """The control log's line for an obeyed command."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    cmd_id: str
+    scope: str
+    term: int = 0
+    epoch: int = 0
+    state: str = ""
+    event_id: str
+    applied_at: int
+    at: float
+
+
+class Summary(msgspec.Struct, tag="summary", gc=False, kw_only=True, omit_defaults=True):
+    """What detect tells correlate: one trip or alarm of one agent, with its owner's routes."""
+
+    src: Src = NO_SRC
+    signal: Signal
+    owner: str = ""
+    routes: list[str] = []
+
+
+class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defaults=True):
+    """One trip or alarm as people handle it."""
+
+    src: Src = NO_SRC
+    incident_id: str
+    tenant: str
+    agent_id: str
+    status: Literal["open", "resolved"] = "open"
+    severity: str
+    title: str
+    sentence: str
+    detector: str
+    action: str
+    scope: str = ""
+    cmd_id: str = ""
+    trace_id: str = ""
+    signal_id: str
+    first_event: str = ""
+    last_event: str = ""
+    owner: str = ""
+    routes: list[str] = []
+    opened_at: float
+
+
+class Owner(msgspec.Struct, tag="owner", gc=False, kw_only=True):
+    """A worker takes a partition: its term is this record's offset."""
+
+    worker: str
+    build: str
+    settings: str
+
+
+class DeadLetter(msgspec.Struct, tag="dead", gc=False, kw_only=True, omit_defaults=True):
+    """Bytes that could not be read, with their origin."""
+
+    topic: str
+    partition: int
+    offset: int
+    line: int
+    reason: str
+    detail: str = ""
+    sha256: str
+    raw: bytes  # base64 on the wire
+    headers: list[tuple[str, str]] = []

@@ -1,0 +1,127 @@
+"""Plays scripts through the real SDK, the way an agent's code would, and keeps the tools' own log."""
+
+import os
+import signal
+import time
+
+import tracefuse
+from ingest.simulate.journal import Call, Journal, Mark
+from ingest.simulate.pace import Pace
+from ingest.simulate.script import Act, Ask, Freeze, Know, Move, Say, Script
+from tracefuse.clock import monotonic, now_us
+from tracefuse.errors import Refused
+
+_LISTEN_S = 0.2
+# Events that a run costs besides its moves: start, input, output, end.
+_FRAME = 4
+
+
+class ToolFailure(Exception):
+    """A simulated tool failed. Never leaves the player; subclasses bear the error's name."""
+
+
+_failures: dict[str, type[ToolFailure]] = {}
+
+
+def failure(name: str) -> ToolFailure:
+    """An exception whose class is called `name`, as that of a real client library would be."""
+    if name not in _failures:
+        _failures[name] = type(name, (ToolFailure,), {})
+    return _failures[name](f"{name} by the scenario")
+
+
+class Player:
+    """One agent at work.
+
+    Parameters
+    ----------
+    fuse
+        The SDK, as any agent has it.
+    journal
+        Where tools log their calls, apart from Tracefuse.
+    pace
+        How fast healthy work goes; urgent scripts have times of their own.
+    """
+
+    def __init__(self, fuse: tracefuse.Fuse, journal: Journal, pace: Pace):
+        self._fuse = fuse
+        self._journal = journal
+        self._pace = pace
+        self._calls = 0
+        self.stopping = False
+        """Set to end the run after the current move."""
+
+    def play(self, script: Script) -> bool:
+        """Play one run; false when a breaker refused to let it go on."""
+        try:
+            with self._fuse.trace(task=script.task, user=script.user) as trace:
+                self._pace.note(_FRAME)
+                trace.input(script.message)
+                for move in script.moves:
+                    if self.stopping:
+                        break
+                    if not script.urgent:
+                        self._keep_pace()
+                    self._move(trace, move, script.urgent)
+                trace.output(script.answer)
+        except Refused:
+            return False
+        return True
+
+    def _keep_pace(self) -> None:
+        """Wait for the schedule, but never long enough to miss that it is time to stop."""
+        while not self.stopping and (wait := self._pace.wait(monotonic())):
+            time.sleep(min(wait, _LISTEN_S))
+
+    def _move(self, trace: tracefuse.Trace, move: Move, urgent: bool) -> None:
+        scale = 1.0 if urgent else self._pace.scale(monotonic())
+        match move:
+            case Say(name="plan"):
+                trace.plan(move.text)
+            case Say():
+                trace.thought(move.text, confidence=move.confidence)
+            case Know():
+                trace.context("retrieval", documents=move.documents)
+            case Ask():
+                self._ask(trace, move, scale)
+            case Act():
+                self._act(trace, move, scale)
+            case Freeze():
+                self._journal.write(Mark(now_us(), "freeze"))
+                os.kill(os.getpid(), signal.SIGSTOP)
+        self._pace.note(2 if isinstance(move, Ask | Act) else 1)
+
+    def _ask(self, trace: tracefuse.Trace, move: Ask, scale: float) -> None:
+        with trace.llm(move.model) as call:
+            time.sleep(move.latency_ms / 1e3 * scale)
+            call.usage(
+                input_tokens=move.input_tokens,
+                output_tokens=move.output_tokens,
+                cost_usd=move.cost_usd,
+            )
+
+    def _act(self, trace: tracefuse.Trace, move: Act, scale: float) -> None:
+        time.sleep(move.pause_ms / 1e3)
+        if move.changes:
+            trace.state(before=move.changes[0])
+        asked = now_us()
+        try:
+            with trace.tool(move.tool, move.args) as call:
+                call.result(self._run(move, scale, asked, trace.trace_id))
+        except ToolFailure:
+            pass
+        if move.changes:
+            trace.state(after=move.changes[1])
+            self._pace.note(2)
+
+    def _run(self, move: Act, scale: float, asked: int, trace_id: str) -> object:
+        """The tool itself: takes its time, logs that it ran, answers or fails."""
+        start = now_us()
+        self._calls += 1
+        time.sleep(move.latency_ms / 1e3 * scale)
+        self._journal.write(
+            Call(trace_id, self._calls, move.tool, asked, start, now_us(), bool(move.error))
+        )
+        if move.error:
+            raise failure(move.error)
+        return move.result

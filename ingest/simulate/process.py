@@ -1,0 +1,164 @@
+"""One agent's process from its start to its orderly end. Runs in a fork of the fleet."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import tracefuse
+from ingest.simulate import work
+from ingest.simulate.journal import Change, Exit, Journal, Mark, Ready
+from ingest.simulate.pace import Pace
+from ingest.simulate.player import Player
+from ingest.simulate.roles import Role
+from ingest.simulate.scenario import Moment
+from ingest.simulate.script import Script
+from tracefuse.clock import monotonic, now_us
+from tracefuse.control import Command
+
+# An agent that was refused tries again after this long, as a queue worker would.
+RETRY_S = 1.0
+# No fault begins so shortly before the end that its stop would find nobody at work any more.
+CALM_S = 4.0
+# So long an agent waits at its end for the broker to have everything.
+DELIVERY_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What all processes of a fleet are told.
+
+    Parameters
+    ----------
+    folder
+        Holds ``credentials/``; gets ``journals/`` and ``spools/``.
+    end
+        When to stop, on the monotonic clock that all processes of a machine share.
+    """
+
+    folder: Path
+    bootstrap: str
+    tenant: str
+    seed: int
+    end: float
+
+    def journal(self, agent: str) -> Path:
+        return self.folder / "journals" / f"{agent}.jsonl"
+
+    def credential(self, agent: str) -> Path:
+        return self.folder / "credentials" / f"{agent}.json"
+
+
+class Work:
+    """What an agent does next: healthy runs, and those that its fault bends. Pure.
+
+    Parameters
+    ----------
+    role
+        Who it is.
+    random
+        All its choices come from here.
+    """
+
+    def __init__(self, role: Role, random: Random):
+        self._role = role
+        self._task = work.TASKS[role.task]
+        self._random = random
+        self._bent = 0
+        self.faulty = False
+        """Whether the fault has begun."""
+
+    def next(self, elapsed_s: float, left_s: float) -> Script:
+        """Script of a run that begins so many seconds after the agent did, and before its end."""
+        fault = self._role.fault
+        due = fault is not None and 0 <= elapsed_s - fault.fault_at_s < fault.fault_s
+        if fault is None or not due or left_s < CALM_S:
+            return work.script(self._task, self._random)
+        self.faulty = True
+        moment = Moment(elapsed_s - fault.fault_at_s, self._bent)
+        self._bent += 1
+        bent = fault.distort(self._task, moment, self._random)
+        return bent or work.script(self._task, self._random)
+
+
+class Life:
+    """One agent at work until the errand's end.
+
+    Parameters
+    ----------
+    role
+        Who it is.
+    rate
+        Events a second that its healthy work makes.
+    """
+
+    def __init__(self, role: Role, rate: float, errand: Errand):
+        self._errand = errand
+        self._began = monotonic()
+        self._journal = Journal(errand.journal(role.agent))
+        self._work = Work(role, Random(f"{errand.seed}/{role.agent}"))
+        self._fuse = tracefuse.init(
+            agent=role.agent,
+            tenant=errand.tenant,
+            bootstrap=errand.bootstrap,
+            credential=errand.credential(role.agent),
+            spool=errand.folder / "spools" / role.agent,
+            access={tool.name: tool.access for tool in work.TASKS[role.task].instruments},
+        )
+        self._obeyed: set[str] = set()
+        self._fuse.on_change(self._changed)
+        if role.fault is not None and not role.fault.obeys:
+            self._fuse.gate.hear = _deaf  # type: ignore[method-assign]
+        self._player = Player(self._fuse, self._journal, Pace(rate, monotonic()))
+        self._runs = self._refused = 0
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the fleet's parent
+
+    def live(self) -> None:
+        """Run after run; then deliver everything and leave a complete journal."""
+        began = monotonic()
+        self._journal.write(Ready(now_us(), os.getpid(), round(began - self._began, 4)))
+        while not self._player.stopping and monotonic() < self._errand.end:
+            now = monotonic()
+            self._run(now - began, self._errand.end - now)
+        self._fuse.close(DELIVERY_S)
+        stats = self._fuse.stats()
+        self._journal.write(Exit(now_us(), stats, time.process_time(), self._runs, self._refused))
+        self._journal.close()
+
+    def _run(self, elapsed_s: float, left_s: float) -> None:
+        healthy = not self._work.faulty
+        script = self._work.next(elapsed_s, left_s)
+        if healthy and self._work.faulty:
+            self._journal.write(Mark(now_us(), "fault"))
+        self._runs += 1
+        if not self._player.play(script):
+            self._refused += 1
+            time.sleep(RETRY_S)
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._player.stopping = True
+
+    def _changed(self, command: Command) -> None:
+        """The gate obeyed a command; called by the SDK in its own thread, also when it is withdrawn."""
+        if command.cmd_id in self._obeyed:
+            return
+        self._obeyed.add(command.cmd_id)
+        reason, latest = command.reason, self._fuse.changes[-1]
+        self._journal.write(
+            Change(
+                latest.at_us, command.scope, command.state, command.cmd_id,
+                reason.rule, reason.text, reason.last_emitted_at, command.interval_ms,
+            )
+        )  # fmt: skip
+
+
+def _deaf(key: str, value: bytes | None, kid: str, sig: bytes, now: int) -> None:
+    """The gate of an agent that hears no command: it stops nothing and acknowledges nothing."""
+
+
+def live(role: Role, rate: float, errand: Errand) -> None:
+    """The whole life of one agent's process."""
+    Life(role, rate, errand).live()
