@@ -1,0 +1,84 @@
+"""Detectors: numbers in, scores out. One algorithm a file; this page is the only catalogue.
+
+`DETECTORS` names the classes, `CATALOGUE` what a signal says of each besides its evidence. A new
+detector is its file, a line in both tables, and a line in the contract test's table.
+"""
+
+from dataclasses import dataclass
+
+from detectors.base import Detector, Json, StatisticalDetector
+from detectors.call_rate import CallRate
+from detectors.cost_cap import CostCap
+from detectors.error_baseline import ErrorBaseline
+from detectors.error_rate import ErrorRate
+from detectors.exact_loop import ExactLoop
+from detectors.latency import LatencyQuantile
+from detectors.latency_baseline import LatencyBaseline
+from detectors.silence import Silence
+from detectors.step_vector import StepVector, step_features
+
+__all__ = [
+    "CATALOGUE",
+    "DETECTORS",
+    "CallRate",
+    "CostCap",
+    "Detector",
+    "Entry",
+    "ErrorBaseline",
+    "ErrorRate",
+    "ExactLoop",
+    "Json",
+    "LatencyBaseline",
+    "LatencyQuantile",
+    "Silence",
+    "StatisticalDetector",
+    "StepVector",
+    "step_features",
+]
+
+DETECTORS: dict[str, type[Detector]] = {
+    "error_rate": ErrorRate,
+    "error_baseline": ErrorBaseline,
+    "call_rate": CallRate,
+    "latency": LatencyQuantile,
+    "latency_baseline": LatencyBaseline,
+    "cost_cap": CostCap,
+    "silence": Silence,
+    "exact_loop": ExactLoop,
+    "step_vector": StepVector,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a signal of one detector says besides its evidence.
+
+    Actions are suggestions in the words that policy, breaker and verdicts share: `log`, `annotate`,
+    `throttle`, `step-up`, `block-call`, `stop-run`, `open`. Severities: `info`, `low`, `medium`,
+    `high`, `critical`.
+    """
+
+    number: str
+    """Its paragraph in the catalogue of methods, D01 to D41."""
+    evidence_class: str
+    """`rule` may act at once, `statistical` annotates or steps up, `version` acts on versions."""
+    key: str
+    """What one instance belongs to."""
+    action: str
+    severity: str
+    warn_action: str | None = None
+    """Suggested when the detector `warns`; None if it never does."""
+    warn_severity: str | None = None
+
+
+CATALOGUE: dict[str, Entry] = {
+    "error_rate": Entry("D01", "rule", "agent x tool, agent", "open", "medium"),
+    "error_baseline": Entry("D01", "statistical", "agent x tool", "annotate", "medium"),
+    "call_rate": Entry("D03", "rule", "agent x access class", "open", "high"),
+    "latency": Entry("D05", "rule", "agent x tool", "throttle", "low"),
+    "latency_baseline": Entry("D05", "statistical", "tool x size class", "annotate", "low"),
+    "cost_cap": Entry("D06", "rule", "run, agent-day", "stop-run", "critical", "annotate", "high"),
+    "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
+    "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
+    "step_vector": Entry("D40", "statistical", "agent", "annotate", "low"),
+}

@@ -1,0 +1,181 @@
+"""D40 for single steps, statistical: a step as a whole is unlike the others. Annotates."""
+
+from collections.abc import Mapping
+from math import log1p, sqrt
+
+from river import base, stats
+
+from detectors.base import ConformalRank, Json, StatisticalDetector, rounded
+
+_FADING = 0.01  # a memory of about 200 steps
+_CLIP = 5.0  # standard deviations; what is further out teaches no more than this
+_SPREAD_MIN = 0.25  # so that one rare flag isn't 6 deviations and drowns a tenfold cost
+_VARIANCE_MIN = _SPREAD_MIN**2
+_FEATURES_MAX = 12  # state must stay bounded whatever names come in
+_FEATURE_WARM = 100  # values before a feature has a say; at 30 a spread comes out a third too small
+_SCORES = 1000  # the fewest with which p < 0.001 can happen at all
+_P_MAX = 0.001
+_VALUE_MAX = 1e9  # features are logarithms and flags; a square of this still keeps its digits
+_DEVIATION_MAX = 1e6  # its fourth power is finite, and its score still below 1
+
+
+def step_features(
+    duration_seconds: float, cost_usd: float, tokens: int, failed: bool, write: bool
+) -> dict[str, float]:
+    """Features of one step: magnitudes as logarithms, flags, and the ratios that matter more.
+
+    >>> features = step_features(0.8, 0.003, 900, failed=False, write=True)
+    >>> round(features["cost_per_token"], 3), features["write"]
+    (1.203, 1.0)
+    """
+    duration = log1p(max(duration_seconds, 0.0) * 1e3)
+    cost = log1p(max(cost_usd, 0.0) * 1e6)
+    size = log1p(max(tokens, 0))
+    return {
+        "duration": duration,
+        "cost": cost,
+        "tokens": size,
+        "cost_per_token": cost - size,
+        "duration_per_token": duration - size,
+        "failed": float(failed),
+        "write": float(write),
+    }
+
+
+class _Feature:
+    """What was normal of one feature. The hot loop of `StepVector`: one call a value."""
+
+    __slots__ = ("mean", "n", "variance")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean = stats.EWMean(_FADING)
+        self.variance = stats.EWVar(_FADING)
+
+    def take(self, value: float, learn: bool) -> float | None:
+        """Deviation of a value from what was normal, None for a feature without a say yet."""
+        z = None
+        if self.n >= _FEATURE_WARM:
+            mean, variance = self.mean.get(), self.variance.get()
+            spread = sqrt(variance) if variance > _VARIANCE_MIN else _SPREAD_MIN
+            z = min(max((value - mean) / spread, -_DEVIATION_MAX), _DEVIATION_MAX)
+            if z > _CLIP or z < -_CLIP:
+                value = mean + _CLIP * spread * (1 if z > 0 else -1)
+        if learn:
+            self.n += 1
+            self.mean.update(value)
+            self.variance.update(value)
+        return z
+
+
+class StepVector(StatisticalDetector, base.AnomalyDetector):
+    """Distance of a step from the agent's usual ones, over all its features at once.
+
+    Each feature is held against its moving mean and spread (river's EWMean, EWVar). The
+    fourth-power mean of the deviations lies between their mean square, which forgets one great
+    deviation among many small ones, and their maximum, which a rare flag rules. It is calibrated by
+    rank among the last 1,000 scores. Features count as independent: a step that is odd only in a
+    combination needs that combination as a feature (`step_features` has cost per token). It fails
+    where everything is off by a little: +2 deviations in all is normal here.
+
+    Missing features are left out of the mean; new ones are learnt for 100 steps before they count;
+    at most 12 are kept, and what is not a number within 1e9 is ignored.
+
+    Parameters
+    ----------
+    quiet
+        Steps after an alarm without another one, >= 0.
+
+    Notes
+    -----
+    Score: d / (1 + d) in [0, 1) of that mean d; 0 for the first 100 steps. `p` is its conformal
+    p-value; it fires below 0.001, so at most about once in 1,000 normal steps, and never before
+    1,100. State ≈ 12 kB in memory. Preferred to river's linear OneClassSVM behind a StandardScaler:
+    on synthetic steps (tokens x10, duration x20) this has AUC 0.97 and 0.99, that 0.51 and 0.48.
+
+    Examples
+    --------
+    >>> import random
+    >>> rng, vector = random.Random(7), StepVector()
+    >>> for _ in range(1200):
+    ...     _ = vector.update({"cost": rng.gauss(8, 1), "tokens": rng.gauss(6, 1)})
+    >>> vector.update({"cost": 8.0, "tokens": 20.0}), round(vector.p, 4), vector.fires
+    (0.925025, 0.001, True)
+    """
+
+    bounds = (0.0, 1.0)
+    n0 = 100
+    threshold = 1.0  # no score gets there; from 1,000 scores on it is the highest of those
+
+    def __init__(self, quiet: int = 100) -> None:
+        super().__init__(quiet)
+        self.p = 1.0
+        self._features: dict[str, _Feature] = {}
+        self._rank = ConformalRank(_SCORES)
+        self._latest: dict[str, float] = {}
+
+    def score_one(self, x: Mapping[str, float]) -> float:  # type: ignore[override]  # river: dict
+        """Score of a step, in [0, 1). Changes nothing."""
+        return self._score(self._take(x, learn=False))
+
+    def learn_one(self, x: Mapping[str, float]) -> None:  # type: ignore[override]  # river: dict
+        """Take a step as normal; single values beyond 5 deviations teach as if they were at 5."""
+        self._meet(x)
+        self._take(x, learn=True)
+        self.n += 1
+
+    def update(self, x: Mapping[str, float]) -> float:
+        """Score a step, rank it among the last 1,000, learn it."""
+        self._meet(x)
+        self._latest = self._take(x, learn=True)
+        self.score, self.p = self._score(self._latest), 1.0
+        if self.n >= self.n0:
+            highest = self._rank.highest
+            self.threshold = StepVector.threshold if highest is None else highest
+            self.p = rounded(self._rank.update(self.score))
+        self.n += 1
+        self._decide(self.score > self.threshold)
+        return self.score
+
+    def _meet(self, x: Mapping[str, float]) -> None:
+        """Make room for features not seen before; by name, whatever order they came in."""
+        features = self._features
+        if len(features) < _FEATURES_MAX and not x.keys() <= features.keys():
+            for name in sorted(x.keys() - features.keys())[: _FEATURES_MAX - len(features)]:
+                features[name] = _Feature()
+
+    def _take(self, x: Mapping[str, float], learn: bool) -> dict[str, float]:
+        """Deviation of each feature that has a say, in the order the features were first seen."""
+        found = {}
+        for name, feature in self._features.items():
+            value = x.get(name)
+            if value is not None and -_VALUE_MAX <= value <= _VALUE_MAX:  # false for NaN
+                z = feature.take(value, learn)
+                if z is not None:
+                    found[name] = z
+        return found
+
+    def _score(self, deviations: Mapping[str, float]) -> float:
+        if self.n < self.n0 or not deviations:
+            return 0.0
+        total = 0.0
+        for z in deviations.values():
+            square = z * z
+            total += square * square
+        distance = sqrt(sqrt(total / len(deviations)))
+        return rounded(distance / (1 + distance))
+
+    def _facts(self) -> dict[str, Json]:
+        ranked = sorted(self._latest.items(), key=lambda term: (-abs(term[1]), term[0]))
+        total = sum(z**4 for z in self._latest.values()) or 1.0
+        return {
+            "observed": self.score,
+            "expected": self._rank.quantiles(),
+            "p": self.p,
+            "p_max": _P_MAX,
+            "scores": self._rank.kept,
+            "contributions": [
+                {"feature": name, "deviation": round(z, 3), "share": round(z**4 / total, 3)}
+                for name, z in ranked[:3]
+            ],
+        }
