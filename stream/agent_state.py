@@ -1,0 +1,156 @@
+"""What detect remembers of one agent: its file, detectors, breakers, open runs, unanswered commands. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import inf
+
+from detectors import (
+    CallRate,
+    CostCap,
+    ErrorBaseline,
+    ErrorRate,
+    LatencyBaseline,
+    LatencyQuantile,
+    Silence,
+    StepVector,
+)
+from ingest.registry import AgentFile
+from stream.breaker import Breaker, State
+from tracefuse.control import agent_scope, run_scope, tool_scope
+
+RUNS_MAX = 256  # open runs of one agent
+TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
+ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
+AWAITING_MAX = 64
+
+
+@dataclass(slots=True)
+class RunState:
+    """One open run of the agent."""
+
+    breaker: Breaker
+    cost: CostCap = field(default_factory=CostCap)
+    silence: Silence | None = None  # None until the run has begun in time, not out of a spool
+    first_event: str = ""
+    last_event: str = ""
+
+
+@dataclass(slots=True)
+class ToolState:
+    """One tool in the hands of the agent."""
+
+    breaker: Breaker
+    errors: ErrorRate = field(default_factory=ErrorRate)
+    baseline: ErrorBaseline = field(default_factory=ErrorBaseline)
+    latency: LatencyQuantile = field(default_factory=LatencyQuantile)
+    usual_latency: LatencyBaseline = field(default_factory=LatencyBaseline)
+
+
+@dataclass(slots=True)
+class Awaited:
+    """A command that nobody has acknowledged yet."""
+
+    cmd_id: str
+    scope: str
+    since: float
+    deadline: float
+    trace_id: str
+    event_id: str
+
+
+def _all_tools() -> ErrorRate:
+    # A row of failures is a matter of one tool; over all tools only the share counts.
+    return ErrorRate(consecutive_max=None)
+
+
+@dataclass(slots=True)
+class AgentState:
+    """One agent. Bounded by the `_MAX` above; about 3 kB plus 3 kB a tool."""
+
+    tenant: str
+    agent_id: str
+    breaker: Breaker
+    file: AgentFile
+    registered: bool = False
+    reported_unregistered: bool = False
+    last: int = 0
+    deadline: float = inf
+    heard: float = 0.0  # record time of the last sign of life that was not spooled
+    at: float = 0.0  # broker time of the newest step, never falling: rates count by it
+    runs: dict[str, RunState] = field(default_factory=dict)
+    tools: dict[str, ToolState] = field(default_factory=dict)
+    rates: dict[str, CallRate] = field(default_factory=dict)
+    errors: ErrorRate = field(default_factory=_all_tools)
+    day: CostCap = field(default_factory=lambda: CostCap(daily=True))
+    vector: StepVector = field(default_factory=StepVector)
+    awaited: dict[str, Awaited] = field(default_factory=dict)
+    orders: dict[str, None] = field(default_factory=dict)
+
+    def run(self, trace_id: str) -> RunState:
+        known = self.runs.get(trace_id)
+        if known is None:
+            scope = run_scope(self.tenant, self.agent_id, trace_id)
+            known = self.runs[trace_id] = RunState(Breaker(scope, auto_close=False))
+            if len(self.runs) > RUNS_MAX:
+                del self.runs[self._oldest()]
+        return known
+
+    def tool(self, name: str) -> ToolState:
+        known = self.tools.pop(name, None)
+        if known is None:
+            known = ToolState(Breaker(tool_scope(self.tenant, self.agent_id, name)))
+            if len(self.tools) >= TOOLS_MAX:
+                del self.tools[self._idlest()]
+        self.tools[name] = known  # the newest last
+        return known
+
+    def _idlest(self) -> str:
+        """The tool used longest ago that runs freely; what stands open is the least used of all."""
+        free = (n for n, tool in self.tools.items() if tool.breaker.state is State.CLOSED)
+        return next(free, next(iter(self.tools)))
+
+    def _oldest(self) -> str:
+        """The oldest run that was never stopped, but not the newest of all."""
+        free = (trace_id for trace_id, run in self.runs.items() if not run.breaker.epoch)
+        oldest = next(iter(self.runs))
+        found = next(free, oldest)
+        return oldest if found == next(reversed(self.runs)) else found
+
+    def breaker_of(self, scope: str, new: bool) -> Breaker | None:
+        """The breaker of a scope of this agent. `new`: also one that nothing has happened to yet."""
+        for breaker in self.breakers():
+            if breaker.scope == scope:
+                return breaker
+        kind, _, rest = scope.partition(":")
+        own = f"{self.tenant}/{self.agent_id}/"
+        name = rest.removeprefix(own) if rest.startswith(own) else ""
+        if not new or not name:
+            return None
+        if kind == "tool":
+            return self.tool(name).breaker
+        return self.run(name).breaker if kind == "run" else None
+
+    def breakers(self) -> Iterator[Breaker]:
+        yield self.breaker
+        for tool in self.tools.values():
+            yield tool.breaker
+        for run in self.runs.values():
+            yield run.breaker
+
+    def arm(self) -> None:
+        """Set the agent's timer to the earliest of its deadlines."""
+        earliest = min((breaker.deadline for breaker in self.breakers()), default=inf)
+        for run in self.runs.values():
+            if run.silence is not None and run.silence.deadline < earliest:
+                earliest = run.silence.deadline
+        for awaited in self.awaited.values():
+            if awaited.deadline < earliest:
+                earliest = awaited.deadline
+        self.deadline = earliest
+
+
+def new_agent(key: str) -> AgentState:
+    """A fresh agent of its key ``tenant/agent_id``."""
+    tenant, _, agent_id = key.partition("/")
+    breaker = Breaker(agent_scope(tenant, agent_id))
+    return AgentState(tenant, agent_id, breaker, AgentFile(agent=agent_id, tenant=tenant))

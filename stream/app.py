@@ -1,0 +1,150 @@
+"""The Faust application: streams of raw records into the worker. The only file that knows Faust.
+
+Run: ``python -m stream.app worker``. An agent body never raises: Faust would acknowledge the batch and
+go on. What can't be handled ends the process, and the supervisor starts it again at its checkpoint.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+import uvloop
+from faust.cli.faust import cli
+
+from ingest import metrics
+from ingest.keys import load as load_keys
+from ingest.settings import Settings, from_environment
+from ingest.topics import EVENTS, INBOX, PARTITIONS
+from stream.build import build
+from stream.worker import Record, Worker, cores
+
+log = logging.getLogger("tracefuse.worker")
+
+GROUP = "tracefuse-worker"
+# A killed worker blocks its partitions so long, unless it comes back as itself.
+SESSION_SECONDS = 12.0
+STUCK_SECONDS = 60.0  # ticks come twice a second: no record for a minute means that nothing is read
+BATCH = 500
+WITHIN = 0.005  # seconds to gather a batch: two hops of this stay within the latency promised
+
+
+class App(faust.App):
+    """Faust's app whose consumer starts where the checkpoint says, after every rebalance."""
+
+    worker: Worker
+
+    def _new_consumer(self) -> Any:
+        consumer = super()._new_consumer()
+        seek_to_commit: Callable[[], Awaitable[None]] = consumer.perform_seek
+
+        async def perform_seek() -> None:
+            await seek_to_commit()
+            await self.worker.start()
+            assigned = {(tp.topic, tp.partition) for tp in consumer.assignment()}
+            for (topic, number), offset in (await self.worker.assign(assigned)).items():
+                await consumer.seek(faust.types.TP(topic, number), offset)
+
+        consumer.perform_seek = perform_seek
+        return consumer
+
+
+def create_app(settings: Settings, worker: Worker, instance: str) -> App:
+    """The application of one worker process."""
+    folder = Path(settings.home) / "faust" / (instance or str(os.getpid()))
+    folder.mkdir(parents=True, exist_ok=True)
+    app = App(
+        GROUP,
+        broker=f"kafka://{settings.bootstrap}",
+        datadir=str(folder),
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=PARTITIONS,
+        web_enabled=False,
+        web_tables_enabled=False,
+        table_standby_replicas=0,
+        broker_commit_interval=5.0,  # commits only show the lag: the checkpoint decides
+        broker_session_timeout=SESSION_SECONDS,
+        broker_rebalance_timeout=30.0,
+        broker_heartbeat_interval=3.0,
+        broker_max_poll_records=2000,
+        consumer_max_fetch_size=4 << 20,
+        consumer_group_instance_id=instance or None,
+        stream_buffer_maxsize=16384,
+        stream_wait_empty=True,
+    )
+    app.worker = worker
+    for name in (EVENTS, INBOX):
+        _follow(app, name, worker)
+
+    @app.on_partitions_revoked.connect
+    async def revoked(*_: Any, **__: Any) -> None:
+        await worker.revoke()
+
+    return app
+
+
+def _follow(app: App, name: str, worker: Worker) -> None:
+    seconds = metrics.BATCH_SECONDS.labels(stage=name)
+    topic = app.topic(
+        name, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw"
+    )
+
+    @app.agent(topic, name=f"follow-{name}", concurrency=1)
+    async def follow(stream: Any) -> None:
+        async for events in stream.take_events(BATCH, within=WITHIN):
+            try:
+                with seconds.time():
+                    await worker.batch(name, [_record(event.message) for event in events])
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                log.exception("A batch of %s can't be handled; the worker ends.", name)
+                os._exit(70)
+
+
+def _record(message: Any) -> Record:
+    return Record(
+        message.partition, message.offset, message.timestamp, message.headers or (), message.value
+    )
+
+
+def watch(worker: Worker) -> None:
+    """End a process that was stopped past its session, or that reads nothing any more."""
+    beaten, seen, since = time.monotonic(), -1, time.monotonic()
+    while True:
+        time.sleep(0.25)
+        now = time.monotonic()
+        if now - beaten > 0.8 * SESSION_SECONDS:
+            os._exit(75)  # others own our partitions by now; nothing of ours may be written
+        if worker.processed != seen:
+            seen, since = worker.processed, now
+        elif seen > 0 and now - since > STUCK_SECONDS and worker.owns:
+            os._exit(75)
+        beaten = now
+
+
+def main() -> None:
+    """Entry of ``tracefuse worker``."""
+    settings = from_environment()
+    instance = os.environ.get("TRACEFUSE_INSTANCE", "")
+    keys = load_keys(settings.keys_folder)
+    worker = Worker(settings, keys, cores(keys))
+    metrics.serve(settings, "worker", build())
+    threading.Thread(target=watch, args=(worker,), daemon=True).start()
+    app = create_app(settings, worker, instance)
+    app.finalize()
+    # Faust's own `-L uvloop` is read when faust is imported, before this line.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    sys.argv = ["faust", "worker", "-l", "info", "--without-web"]
+    cli(obj=None, standalone_mode=True, app=app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What decides: a hash of the code and of the libraries whose numbers enter decisions."""
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import detectors
+import ingest
+import stream
+import tracefuse
+
+# The files through which an input can change a decision; edges and faces are left out.
+_DECIDING = (
+    (detectors, "*.py"),
+    (ingest, "codec.py"),
+    (ingest, "records.py"),
+    (ingest, "registry.py"),
+    (stream, "agent_state.py"),
+    (stream, "authenticity.py"),
+    (stream, "breaker.py"),
+    (stream, "correlate.py"),
+    (stream, "detect.py"),
+    (stream, "findings.py"),
+    (stream, "join.py"),
+    (stream, "partition.py"),
+    (stream, "sentences.py"),
+    (stream, "trace_state.py"),
+    (tracefuse, "control.py"),
+    (tracefuse, "events.py"),
+    (tracefuse, "signing.py"),
+    (tracefuse, "wire.py"),
+)
+_LIBRARIES = ("river", "msgspec")
+
+
+@cache
+def build() -> str:
+    """16 hex digits that change when a decision could."""
+    digest = hashlib.sha256()
+    for package, pattern in _DECIDING:
+        assert package.__file__ is not None
+        for path in sorted(Path(package.__file__).parent.glob(pattern)):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for library in _LIBRARIES:
+        digest.update(f"{library}=={version(library)}\n".encode())
+    return digest.hexdigest()[:16]

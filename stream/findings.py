@@ -1,0 +1,148 @@
+"""What the detectors say of one step: each finding with its evidence and what it suggests. Pure.
+
+Detectors score; here they are asked, in a fixed order, and their answers are put into words. Whether a
+breaker follows is decided in `detect`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from detectors import CATALOGUE, CallRate, Detector, step_features
+from detectors.exact_loop import ExactLoop
+from ingest.records import Step
+from stream import sentences
+from stream.agent_state import AgentState
+from stream.breaker import Event, Slowed, Tripped
+
+MICRO = 1_000_000
+Target = Literal["run", "tool", "agent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer of one detector, and the breaker event that it asks for (none: it only annotates)."""
+
+    detector: str
+    sentence: str
+    evidence: dict[str, Any]
+    target: Target | None = None
+    event: Event | None = None
+    warning: bool = False  # the lower mark of a rule
+
+    @property
+    def action(self) -> str:
+        entry = CATALOGUE[self.detector]
+        if self.warning:
+            return entry.warn_action or "annotate"
+        return "open" if self.target == "agent" else entry.action
+
+    @property
+    def severity(self) -> str:
+        entry = CATALOGUE[self.detector]
+        return entry.warn_severity or entry.severity if self.warning else entry.severity
+
+
+def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """Findings when an action is about to run: what counts calls."""
+    if step.action != "tool" or step.spooled:
+        return
+    access = agent.file.access(step.tool)
+    caps = agent.file.limits.get(access)
+    rate = agent.rates.get(access)
+    if rate is None:
+        rate = agent.rates[access] = CallRate()
+    rate.update(agent.at, (caps and caps.per_minute) or None, (caps and caps.per_day) or None)
+    if rate.fires:
+        words = sentences.call_rate(access, rate.evidence())
+        yield Finding("call_rate", words, rate.evidence(), "agent", Tripped(auto_close=True))
+
+
+def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """Findings when an action has completed: outcome, latency, money, repetition, shape."""
+    if step.status == "not_run":
+        return
+    yield from _repetition(agent, step)
+    yield from _money(agent, step)
+    if not step.spooled and step.action in ("tool", "llm"):
+        yield from _outcome(agent, step)
+        yield from _shape(agent, step)
+
+
+def _repetition(agent: AgentState, step: Step) -> Iterator[Finding]:
+    declared = agent.file.tools.get(step.tool)
+    if step.loop is None or (declared is not None and declared.poll):
+        return
+    done = max(step.loop.repeats, step.loop.count)
+    evidence = {
+        "observed": done, "score": float(done), "threshold": ExactLoop.threshold,
+        "period": step.loop.period, "repeats": step.loop.repeats, "count": step.loop.count,
+        "tool": step.tool,
+    }  # fmt: skip
+    words = sentences.exact_loop(step.tool, evidence)
+    if done >= ExactLoop.threshold:
+        yield Finding("exact_loop", words, evidence, "run", Tripped(auto_close=False))
+    elif done == ExactLoop.threshold - 1:
+        yield Finding("exact_loop", words, evidence, warning=True)
+
+
+def _money(agent: AgentState, step: Step) -> Iterator[Finding]:
+    if not step.cost_usd:
+        return
+    budgets, run = agent.file.budgets, agent.run(step.trace_id)
+    now = max(agent.at, step.at)  # also of what waited on a disk: it counts on the day it arrives
+    run.cost.update(step.cost_usd, now, budgets.run_usd or None)
+    agent.day.update(step.cost_usd, now, budgets.day_usd or None)
+    for target, cap in (("run", run.cost), ("agent", agent.day)):
+        if cap.fires or cap.warns:
+            evidence = cap.evidence()
+            words = sentences.cost_cap("run" if target == "run" else "day", evidence)
+            event = Tripped(auto_close=False) if cap.fires else None
+            yield Finding("cost_cap", words, evidence, target, event, warning=not cap.fires)  # type: ignore[arg-type]
+
+
+def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """Failures and latency, where the breaker stands closed: what comes while it is open tells nothing."""
+    failed, now = step.status == "error", agent.at
+    if not agent.breaker.stopped:
+        agent.errors.update(failed, now)
+        if agent.errors.fires:
+            evidence = agent.errors.evidence()
+            words = sentences.error_rate("all tools", evidence)
+            yield Finding("error_rate", words, evidence, "agent", Tripped(auto_close=True))
+    if step.action != "tool":
+        return
+    tool = agent.tool(step.tool)
+    if tool.breaker.stopped:
+        return
+    tool.errors.update(failed, now)
+    if tool.errors.fires:
+        evidence = tool.errors.evidence()
+        words = sentences.error_rate(step.tool, evidence)
+        yield Finding("error_rate", words, evidence, "tool", Tripped(auto_close=True))
+    yield from _annotated("error_baseline", tool.baseline, failed, step.tool)
+    if failed:
+        return
+    seconds = step.duration_us / MICRO
+    declared = agent.file.tools.get(step.tool)
+    tool.latency.update(seconds, declared.latency_ms / 1000 if declared else None)
+    if tool.latency.fires:
+        evidence = tool.latency.evidence()
+        words = sentences.latency(step.tool, evidence)
+        yield Finding("latency", words, evidence, "tool", Slowed())
+    yield from _annotated("latency_baseline", tool.usual_latency, seconds, step.tool)
+
+
+def _shape(agent: AgentState, step: Step) -> Iterator[Finding]:
+    features = step_features(
+        step.duration_us / MICRO, step.cost_usd, step.input_tokens + step.output_tokens,
+        step.status == "error", step.action == "tool" and agent.file.access(step.tool) != "read",
+    )  # fmt: skip
+    yield from _annotated("step_vector", agent.vector, features, step.tool or step.model)
+
+
+def _annotated(name: str, detector: Detector, value: Any, what: str) -> Iterator[Finding]:
+    detector.update(value)
+    if detector.fires:
+        evidence = detector.evidence()
+        yield Finding(name, sentences.annotation(name, what, evidence), evidence)

@@ -1,0 +1,29 @@
+"""What a decision leaves behind: lines for topics. The edge groups them into records and sends them."""
+
+from typing import NamedTuple
+
+from tracefuse.control import Command
+
+
+class Line(NamedTuple):
+    """One line for a topic. The edge finds the partition from the key."""
+
+    topic: str
+    key: str
+    kind: bytes
+    value: bytes
+
+
+class Order(NamedTuple):
+    """A command for the control topic and its log; the edge adds term and time, and signs it."""
+
+    command: Command
+
+
+class Forget(NamedTuple):
+    """A scope that has ended: its control record gets a tombstone."""
+
+    key: str
+
+
+Output = Line | Order | Forget

@@ -1,0 +1,79 @@
+"""Findings in words that an on-call engineer understands. Deterministic, from the evidence alone."""
+
+from typing import Any
+
+Evidence = dict[str, Any]
+
+
+def exact_loop(tool: str, evidence: Evidence) -> str:
+    """What was repeated.
+
+    >>> exact_loop("crm.find", {"observed": 4, "period": 1, "threshold": 4.0})
+    'The run did the same 4 times with the same result: `crm.find`, cycle of 1 call; it is stopped at 4.'
+    """
+    cycle = evidence["period"] or 1
+    calls = "call" if cycle == 1 else "calls"
+    return (
+        f"The run did the same {evidence['observed']} times with the same result: `{tool}`, "
+        f"cycle of {cycle} {calls}; it is stopped at {evidence['threshold']:.0f}."
+    )
+
+
+def error_rate(what: str, evidence: Evidence) -> str:
+    """How much failed."""
+    share = f"{evidence['failures']} of {evidence['calls']} calls failed in the last minute"
+    row = evidence["consecutive"]
+    tail = f", {row} in a row" if row > 1 else ""
+    return f"Errors of {what}: {share} ({evidence['observed']:.0%}){tail}; the limit is half of 20."
+
+
+def cost_cap(span: str, evidence: Evidence) -> str:
+    """What was spent of what may be."""
+    return (
+        f"The {span} has cost ${evidence['observed']:.4f} "
+        f"of the ${evidence['cap']:.4f} that its owner allows."
+    )
+
+
+def call_rate(access: str, evidence: Evidence) -> str:
+    """How many calls of a class, against which cap."""
+    seen = evidence["observed"]
+    return (
+        f"{seen['minute']} {access} calls in the last minute and {seen['day']} today; allowed are "
+        f"{evidence['per_minute'] or 'any number'} a minute and {evidence['per_day'] or 'any number'} a day."
+    )
+
+
+def latency(tool: str, evidence: Evidence) -> str:
+    """How slow a tool is against its declaration."""
+    return (
+        f"`{tool}` takes {evidence['observed']:.2f} s at the 95th percentile of its last "
+        f"{evidence['calls']} calls; declared are {evidence['declared']:.2f} s, "
+        f"tolerated {evidence['factor']:.0f} times that."
+    )
+
+
+def silence(evidence: Evidence) -> str:
+    """How long nothing was heard."""
+    return (
+        f"Nothing was heard of the run for {evidence['observed']:.1f} s; "
+        f"a heartbeat is due every {evidence['interval']:.1f} s."
+    )
+
+
+def annotation(detector: str, what: str, evidence: Evidence) -> str:
+    """A statistical finding: odd, and no more than that."""
+    return (
+        f"{detector.replace('_', ' ').capitalize()} of `{what}` is unusual: "
+        f"score {evidence['score']:.3f} over {evidence['threshold']:.3f} after {evidence['n']} observations."
+    )
+
+
+def unacknowledged(scope: str, seconds: float) -> str:
+    """A command that the agent did not confirm."""
+    return f"The agent lives but has not confirmed the stop of {scope} for {seconds:.1f} s."
+
+
+def unregistered() -> str:
+    """An agent without a file."""
+    return "The agent has no file in the registry: nobody owns it and no caps are set."
