@@ -1,0 +1,40 @@
+"""`tracefuse demo`: the labelled fleet, played on the stack that runs, or on one started for it."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from dashboards import runfile
+from dashboards.attached import attached
+from dashboards.output import Output
+from ingest import keys
+from ingest.settings import Settings
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--duration", type=float, default=60.0, metavar="SECONDS")
+    # Two cores play so much beside the whole stack without anybody waiting for a core.
+    parser.add_argument("--rate", type=float, default=600.0, metavar="EVENTS_PER_SECOND")
+    parser.add_argument("--report", type=Path, default=None, metavar="FILE")
+    parser.add_argument("--keep", action="store_true", help="leave the stack up until Ctrl-C")
+
+
+def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
+    with attached(settings, out.say) as stack:
+        settings = runfile.addressed(os.environ)
+        from dashboards.demo import run_demo
+
+        code = run_demo(
+            settings,
+            keys.load(settings.keys_folder),
+            options.duration,
+            options.rate,
+            options.report,
+        )
+        if options.keep and stack is not None:
+            name = sys.argv[0]  # as it was called here, it can be called there
+            out.say(f"the stack stays up until Ctrl-C; in another terminal: {name} status")
+            out.say(f"or: {name} tail · {name} breaker list · {name} sql 'SHOW TABLES'")
+            stack.wait()
+    return int(code)

@@ -1,0 +1,1 @@
+"""Grafana as code: `fleet.py` builds the dashboard, `dashboards/` holds it as Grafana reads it."""

@@ -1,0 +1,45 @@
+"""How one process of the pipeline runs: metrics, logging, keys, an orderly end on SIGTERM."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from ingest import keys, metrics
+from ingest.keys import Keys
+from ingest.settings import Settings
+from stream.build import build
+
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+FAULT = 70  # EX_SOFTWARE: the supervisor starts it again
+Main = Callable[[Settings, Keys], Awaitable[None]]
+
+
+def run_process(name: str, main: Main, settings: Settings) -> int:
+    """Run `main` until SIGTERM or Ctrl-C, which cancel it; 0 after an orderly end.
+
+    Unlike a command, a process leaves the whole trace of its end in its log.
+    """
+    logging.basicConfig(level=logging.INFO, format=LINE, force=True)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # each assignment is a page otherwise
+    held = keys.load(settings.keys_folder)
+    metrics.serve(settings, name, build())
+
+    async def until_told() -> None:
+        task = asyncio.ensure_future(main(settings, held))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(until_told())
+    except Exception:
+        logging.getLogger(f"tracefuse.{name}").exception("The process ends.")
+        return FAULT
+    return 0
