@@ -1,0 +1,176 @@
+"""Workers against a broker that goes away, a worker that is taken for dead, and kills while stopped.
+
+F02 broker restart, F14 zombie, F28 a stop outlives its worker. The log is the judge: `replay.verify`.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+
+from ingest.broker import Broker
+from ingest.keys import Keys
+from ingest.reading import reader
+from ingest.settings import Settings
+from ingest.topics import CONTROL, EVENTS, PARTITIONS
+from stream import replay
+from tests.workers import Poured, Processes, pour, verified
+from tracefuse import control
+from tracefuse.control import Command
+
+pytestmark = pytest.mark.kafka
+
+Stack = tuple[Settings, Keys]
+
+
+async def lines_in(settings: Settings, topic: str) -> int:
+    """Event lines that the broker holds."""
+    return sum(
+        value.count(b"\n") + 1
+        for _, value, headers in await records(settings, topic)
+        if value and dict(headers).get("kind") == b"events"
+    )
+
+
+async def records(settings: Settings, topic: str) -> list[tuple[bytes, bytes, list]]:  # type: ignore[type-arg]
+    """All records of a topic: key, value, headers."""
+    found = []
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    async with reader(settings.bootstrap) as consumer:
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for batch in (await consumer.getmany(timeout_ms=200)).values():
+                found += [(r.key, r.value, list(r.headers)) for r in batch]
+    return found
+
+
+async def standing(settings: Settings) -> dict[str, Command]:
+    """The newest command of each scope, as the compacted topic tells it."""
+    newest: dict[str, Command] = {}
+    for key, value, _ in await records(settings, CONTROL):
+        if value:
+            newest[key.decode()] = control.decode(value)
+        else:
+            newest.pop(key.decode(), None)
+    return newest
+
+
+async def until_true(processes: Processes, ask, seconds: float) -> None:  # type: ignore[no-untyped-def]
+    """Wait for a condition, bringing back what ended, as a supervisor does."""
+    deadline = time.monotonic() + seconds
+    while not await ask():
+        assert time.monotonic() < deadline, "not within " + str(seconds) + " s"
+        processes.revive()
+        await asyncio.sleep(0.5)
+
+
+def test_a_broker_restart(stack: Stack, fresh_broker: Broker, tmp_path: Path) -> None:
+    """F02: the broker ends and is killed, 5 s each; producer and worker go on alone, nothing is lost."""
+    settings, keys = stack
+    processes = Processes(settings, tmp_path)
+
+    async def play() -> Poured:
+        until = asyncio.Event()
+        processes.start("w1")
+        await asyncio.sleep(4.0)
+        pouring = asyncio.create_task(pour(settings, keys, 3, until))
+        for end in (fresh_broker.stop, fresh_broker.kill):
+            await asyncio.sleep(4.0)
+            await asyncio.to_thread(end)
+            await asyncio.sleep(5.0)
+            await asyncio.to_thread(fresh_broker.start)
+        await asyncio.sleep(8.0)
+        until.set()
+        return await pouring
+
+    try:
+        poured = asyncio.run(play())
+        stored = asyncio.run(lines_in(settings, EVENTS))
+
+        async def caught_up() -> bool:
+            return (await replay.verify(settings, keys)).compared["step"] > poured.acked / 4
+
+        asyncio.run(until_true(processes, caught_up, 60.0))
+        time.sleep(2.0)
+    finally:
+        processes.stop()
+    report = asyncio.run(verified(settings, keys))
+
+    assert poured.acked > 5_000
+    assert poured.acked <= stored <= poured.sent
+    assert report.exit_code == replay.SAME, replay.words(report)
+
+
+def test_a_worker_taken_for_dead(stack: Stack, tmp_path: Path) -> None:
+    """F14: a worker stopped past its session wakes, says nothing more and ends; state is exact."""
+    settings, keys = stack
+    processes = Processes(settings, tmp_path)
+
+    async def play() -> int:
+        until = asyncio.Event()
+        processes.start("w1")
+        processes.start("w2")
+        await asyncio.sleep(6.0)
+        pouring = asyncio.create_task(pour(settings, keys, 4, until))
+        await asyncio.sleep(4.0)
+        zombie = processes.running["w1"]
+        os.kill(zombie.pid, signal.SIGSTOP)
+        await asyncio.sleep(16.0)  # its session is 12 s
+        os.kill(zombie.pid, signal.SIGCONT)
+        await asyncio.sleep(2.0)
+        ended = zombie.poll()
+        processes.revive()
+        await asyncio.sleep(5.0)
+        until.set()
+        await pouring
+        return -1 if ended is None else ended
+
+    try:
+        ended = asyncio.run(play())
+        time.sleep(3.0)
+    finally:
+        processes.stop()
+    report = asyncio.run(verified(settings, keys))
+
+    assert ended == 75, "the zombie went on"
+    assert report.exit_code == replay.SAME, replay.words(report)
+    assert report.compared["step"] > 1000
+
+
+def test_a_stop_outlives_its_worker(stack: Stack, tmp_path: Path) -> None:
+    """F28: killed while scopes stand open, the next owner says the same with a higher term."""
+    settings, keys = stack
+    processes = Processes(settings, tmp_path)
+
+    async def play() -> tuple[dict[str, Command], dict[str, Command]]:
+        until = asyncio.Event()
+        processes.start("w1")
+        await asyncio.sleep(4.0)
+        pouring = asyncio.create_task(pour(settings, keys, 5, until))
+        await asyncio.sleep(8.0)
+        until.set()
+        await pouring
+        await asyncio.sleep(1.5)
+        processes.kill("w1")
+        before = await standing(settings)
+        processes.start("w1")
+        await asyncio.sleep(6.0)
+        return before, await standing(settings)
+
+    try:
+        before, after = asyncio.run(play())
+    finally:
+        processes.stop()
+    stopped = {key: command for key, command in before.items() if command.state == "open"}
+
+    assert len(stopped) >= 3, "nothing stood open: the test proves nothing"
+    for key, command in stopped.items():
+        assert after[key].state in ("open", "half_open"), "nobody said that it may go on"
+        assert after[key].term > command.term
+        assert after[key].epoch >= command.epoch

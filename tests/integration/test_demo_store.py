@@ -1,0 +1,130 @@
+"""What the demo asks of ClickHouse, on the real schema: its own tenant's rows, and nobody else's."""
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from dashboards.demo_facts import Found, Ordered, Quantiles
+from dashboards.demo_store import DemoStore
+from sql.server import Store
+
+pytestmark = pytest.mark.clickhouse
+
+S = 1_000_000
+# An hour ago, in whole seconds: rows older than the tables keep would vanish.
+THEN = int(datetime.now(UTC).timestamp()) - 3600
+
+
+@pytest.fixture
+def client(store: Store, database: str) -> Iterator[Client]:
+    with clickhouse_connect.get_client(host=store.host, port=store.port, database=database) as made:
+        yield made
+
+
+@pytest.fixture
+def demo(client: Client) -> DemoStore:
+    """Two tenants with the same rows; one event of ours is stored twice."""
+    for table in ("events", "signals", "control_log", "incidents", "dead_letters"):
+        client.command(f"TRUNCATE TABLE {table}")
+    for tenant in ("ours", "other"):
+        _fill(client, tenant)
+    _event(client, "ours", "e2", offset=2)
+    return DemoStore(client, "ours", since_us=(THEN + 5) * S)
+
+
+def _fill(client: Client, tenant: str) -> None:
+    for number, event_id in enumerate(("e1", "e2", "e3")):
+        _event(client, tenant, event_id, offset=number // 2)
+    _insert(
+        client, "signals", tenant=tenant, signal_id="s1", agent_id="loop", detector="exact_loop",
+        at=8.0, cmd_id="c1",
+    )  # fmt: skip
+    _insert(
+        client,
+        "signals",
+        tenant=tenant,
+        signal_id="s2",
+        agent_id="loop",
+        detector="silence",
+        at=9.0,
+    )
+    for status in ("open", "resolved"):
+        _insert(
+            client, "incidents", tenant=tenant, incident_id="i1", signal_id="s1", agent_id="loop",
+            status=status, detector="exact_loop", cmd_id="c1",
+        )  # fmt: skip
+    _insert(
+        client, "incidents", tenant=tenant, incident_id="i2", signal_id="s2", agent_id="loop",
+        detector="silence", sentence="Nothing was heard.", opened_at=9.0,
+    )  # fmt: skip
+    _insert(
+        client, "control_log", tenant=tenant, record="command", cmd_id="c1",
+        scope=f"agent:{tenant}/loop", state="open", rule="exact_loop", last_emitted_at=7.0, _at=8.25,
+    )  # fmt: skip
+    _insert(client, "control_log", tenant=tenant, record="ack", cmd_id="c1", at=8.5)
+    raw = f'{{"tenant":"{tenant}"}}\n{{"tenant":"{tenant}"}}'.encode()
+    _insert(
+        client, "dead_letters", raw_base64=base64.b64encode(raw).decode(), _at=10.0,
+        _src_topic="agent.events.v1",
+    )  # fmt: skip
+
+
+def _event(client: Client, tenant: str, event_id: str, offset: int) -> None:
+    _insert(client, "events", tenant=tenant, event_id=event_id, emitted_at=7.0, _offset=offset)
+
+
+def _insert(client: Client, table: str, **values: str | float) -> None:
+    """One row; floats are seconds since `THEN`."""
+    values.setdefault("_at", 8.0)
+    row = [
+        datetime.fromtimestamp(THEN + v, UTC) if isinstance(v, float) else v
+        for v in values.values()
+    ]
+    client.insert(table, [row], column_names=list(values))
+
+
+def test_events_are_counted_by_row_id_and_record(demo: DemoStore) -> None:
+    """Rows, distinct events and distinct records of our tenant; dead lines of its time."""
+    facts = demo.facts(Quantiles())
+
+    assert (facts.rows, facts.unique, facts.records) == (4, 3, 3)
+    assert facts.dead_lettered == 2
+    assert demo.newest() == (THEN + 7) * S
+    assert demo.sizes() == (4, 0, 2, 2, 3)
+
+
+def test_dead_letters_of_earlier_days_do_not_count(client: Client, demo: DemoStore) -> None:
+    """Only what died since the demo began."""
+    assert DemoStore(client, "ours", since_us=(THEN + 11) * S).facts(Quantiles()).dead_lettered == 0
+
+
+def test_commands_acknowledgements_and_findings_come_with_their_times(demo: DemoStore) -> None:
+    """Times in µs; each finding with the incident that people saw, told once."""
+    facts = demo.facts(Quantiles())
+
+    assert facts.orders == [
+        Ordered("c1", "agent:ours/loop", "open", "exact_loop", THEN * S + 8_250_000, (THEN + 7) * S)
+    ]
+    assert facts.orders[0].agent_id == "loop"
+    assert facts.acknowledged == {"c1": THEN * S + 8_500_000}
+    assert facts.signals == [
+        Found("loop", "exact_loop", (THEN + 8) * S, "c1", "i1"),
+        Found("loop", "silence", (THEN + 9) * S, "", "i2"),
+    ]  # fmt: skip
+
+
+def test_alarms_are_incidents_without_a_command(demo: DemoStore) -> None:
+    """What stopped somebody is told by the gate; the rest is an alarm."""
+    assert demo.alarms() == [("loop", "silence", "Nothing was heard.", (THEN + 9) * S)]
+
+
+def test_an_empty_store_is_no_error(client: Client) -> None:
+    """Before the first event all figures are zero."""
+    nobody = DemoStore(client, "nobody", since_us=0)
+
+    assert nobody.newest() == 0 and nobody.alarms() == []
+    assert nobody.facts(Quantiles()).rows == 0

@@ -1,0 +1,238 @@
+"""What people read of a trace, a breaker, a stop and an agent, on rows as the sink writes them."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from sql.server import Store
+
+pytestmark = pytest.mark.clickhouse
+
+ROOT = Path(__file__).parents[2]
+OFFSETS = count()
+NOW = datetime.now(UTC).replace(microsecond=0)
+TRACE, RUN = "a" * 32, f"run:acme/refunds/{'a' * 32}"
+WHO = {"tenant": "acme", "agent_id": "refunds", "trace_id": TRACE}
+
+
+@pytest.fixture(scope="module")
+def client(store: Store, database: str) -> Iterator[Client]:
+    with clickhouse_connect.get_client(
+        host=store.host, port=store.port, database=database, query_limit=0
+    ) as connected:
+        yield connected
+
+
+@pytest.fixture(autouse=True)
+def empty(client: Client) -> None:
+    """Tables of this file's own database, empty before each test."""
+    for table in ("events", "steps", "signals", "control_log", "incidents"):
+        client.command(f"TRUNCATE TABLE {table}")
+
+
+def insert(client: Client, table: str, *rows: dict[str, Any]) -> None:
+    """Rows with what matters to a test; all else is empty."""
+    for row in rows:
+        row = {"_at": NOW, "_offset": next(OFFSETS), **row}  # equal blocks would be one
+        client.insert(table, [list(row.values())], column_names=list(row))
+
+
+def read(client: Client, query: str, **parameters: Any) -> list[dict[str, Any]]:
+    return list(client.query(query, parameters=parameters).named_results())
+
+
+def command(state: str, epoch: int = 1, scope: str = RUN, **more: Any) -> dict[str, Any]:
+    return {
+        "record": "command", "scope": scope, "scope_kind": scope.partition(":")[0], **WHO,
+        "author": "auto", "state": state, "term": 7, "epoch": epoch, "mode": "enforce",
+        "cmd_id": f"cmd-{epoch}", "rule": "exact_loop", "text": "Four identical calls.",
+    } | more  # fmt: skip
+
+
+def test_a_step_shows_its_last_revision(client: Client) -> None:
+    """However many revisions were written, in whatever order, the highest one is the step."""
+    for revision, tool in ((2, "new"), (0, "old"), (1, "older")):
+        insert(client, "steps", {**WHO, "step_id": "s1", "revision": revision, "tool": tool})
+    insert(client, "steps", {**WHO, "step_id": "s2", "revision": 0, "tool": "other"})
+
+    found = read(client, "SELECT step_id, tool FROM steps_final ORDER BY step_id")
+    assert [(row["step_id"], row["tool"]) for row in found] == [("s1", "new"), ("s2", "other")]
+
+
+def test_a_trace_tells_its_story_in_order(client: Client) -> None:
+    """Events in the broker's order, an action with its reasoning beside it, then what followed."""
+    for idx, (kind, name, event_id) in enumerate(
+        [("cognitive", "thought", "e1"), ("operational", "tool.request", "e2"),
+         ("operational", "tool.result", "e3")]
+    ):  # fmt: skip
+        said = {"kind": kind, "name": name, "event_id": event_id, "_offset": 5, "_idx": idx}
+        insert(client, "events", WHO | said | {"tool": "crm.refund" if idx else ""})
+    insert(client, "steps", {
+        **WHO, "step_id": "s1", "request_id": "e2", "result_id": "e3", "reasoning": ["e1"],
+        "reasoning_names": ["thought"],
+    })  # fmt: skip
+    later = {"_at": NOW + timedelta(seconds=1)}
+    insert(client, "signals", {
+        **WHO, "signal_id": "sig", "detector": "exact_loop", "cmd_id": "cmd-1",
+        "sentence": "Four identical calls.", **later,
+    })  # fmt: skip
+    for n, scope in ((2, RUN), (3, "agent:acme/refunds")):
+        said = {"cmd_id": "cmd-1"} if n == 3 else {}
+        trace = {"trace_id": TRACE if n == 2 else ""}
+        at = {"_at": NOW + timedelta(seconds=n)}
+        insert(client, "control_log", command("open", scope=scope) | said | trace | at)
+    insert(client, "events", WHO | {"trace_id": "b" * 32, "event_id": "of another trace"})
+
+    found = read(client, "SELECT * FROM trace_timeline WHERE trace_id = {t:String} ORDER BY at",
+                 t=TRACE)  # fmt: skip
+    assert [(row["kind"], row["name"]) for row in found] == [
+        ("cognitive", "thought"), ("operational", "tool.request"), ("operational", "tool.result"),
+        ("signal", "exact_loop"), ("command", "open"), ("command", "open"),
+    ]  # fmt: skip
+    assert [row["step_id"] for row in found[:3]] == ["", "s1", "s1"]
+    assert found[1]["reasoning"] == ["e1"]
+    assert found[1]["reasoning_names"] == ["thought"]
+    assert found[1]["detail"] == "crm.refund"
+
+
+def test_a_trace_is_found_without_reading_all(client: Client) -> None:
+    """A question for one trace reads the granules that the trace's filter names, not the table."""
+    client.command(
+        "INSERT INTO events (tenant, agent_id, trace_id, event_id, _offset, _at)"
+        " SELECT 'acme', toString(number % 10), hex(intDiv(number, 10)), toString(number),"
+        " number, now64(3) FROM numbers(400000)"
+    )
+    plan = client.query(
+        "EXPLAIN indexes = 1 SELECT * FROM trace_timeline WHERE trace_id = 'A1'"
+    ).result_rows
+    skipped = "\n".join(line for (line,) in plan).partition("by_trace")[2]
+    found = re.search(r"Granules: (\d+)/(\d+)", skipped)
+    assert found is not None
+    read_of, all_of = map(int, found.groups())
+
+    assert all_of >= 40
+    assert read_of < all_of / 3
+
+
+def test_breakers_show_the_newest_word_of_each_author(client: Client) -> None:
+    """A closed scope is gone; a person's word and the worker's stand side by side."""
+    agent = "agent:acme/refunds"
+    insert(
+        client, "control_log",
+        command("open", 1), command("closed", 2, text=""),
+        command("open", 1, agent), command("half_open", 2, agent),
+        command("forced_open", 1, agent, author="human", term=0, cmd_id="h1"),
+        command("open", 1, "tool:acme/refunds/crm", mode="shadow"),
+    )  # fmt: skip
+
+    found = read(client, "SELECT scope, author, state FROM open_breakers ORDER BY author")
+    assert [tuple(row.values()) for row in found] == [
+        (agent, "auto", "half_open"), (agent, "human", "forced_open"),
+    ]  # fmt: skip
+
+
+def test_a_run_that_ended_needs_no_breaker(client: Client) -> None:
+    """Its scope can never be asked for again; another agent's end of the same trace is no matter."""
+    other = RUN.replace("refunds", "search")
+    insert(client, "control_log", command("open"), command("open", scope=other, agent_id="search"))
+    insert(client, "events", {**WHO, "name": "run.end", "event_id": "e9"})
+
+    found = read(client, "SELECT scope FROM open_breakers")
+    assert [row["scope"] for row in found] == [other]
+
+
+def test_a_higher_term_overrules_a_higher_epoch(client: Client) -> None:
+    """A new owner begins its epochs anew; his word is the newest."""
+    insert(client, "control_log", command("open", 9, term=1), command("closed", 1, term=2))
+
+    assert read(client, "SELECT scope FROM open_breakers") == []
+
+
+def test_a_stop_explains_itself(client: Client) -> None:
+    """Rule, sentence, evidence, command, acknowledgement, seconds, owner: one line."""
+    insert(client, "control_log", command("open", evidence=["e1", "e2"], last_emitted_at=NOW))
+    answered = {
+        "record": "ack", "cmd_id": "cmd-1", "scope": RUN, "tenant": "acme", "agent_id": "refunds",
+        "applied_at": NOW + timedelta(milliseconds=80),
+    }  # fmt: skip
+    for late in (250, 900):  # two processes of the agent answer; the first counts
+        insert(client, "control_log", answered | {"at": NOW + timedelta(milliseconds=late)})
+    insert(client, "signals", {
+        **WHO, "cmd_id": "cmd-1", "sentence": "Four identical calls.", "evidence": '{"count":4}',
+    })  # fmt: skip
+    insert(client, "incidents", {
+        **WHO, "cmd_id": "cmd-1", "incident_id": "inc-1", "owner": "Payments on-call",
+    })  # fmt: skip
+
+    (found,) = read(client, "SELECT * FROM stopped_and_why")
+    assert (found["rule"], found["state"], found["owner"]) == (
+        "exact_loop", "open", "Payments on-call"
+    )  # fmt: skip
+    assert found["sentence"] == "Four identical calls."
+    assert (found["evidence_events"], found["evidence"]) == (["e1", "e2"], '{"count":4}')
+    assert found["seconds_to_acknowledge"] == pytest.approx(0.25)
+    assert found["seconds_from_evidence_to_stop"] == pytest.approx(0.08)
+    assert found["incident_id"] == "inc-1"
+
+
+def test_a_stop_that_nobody_obeyed_has_no_seconds(client: Client) -> None:
+    """Not zero seconds: nothing. The relaxing commands are no stops."""
+    insert(client, "control_log", command("open"), command("half_open", 2), command("closed", 3))
+
+    (found,) = read(client, "SELECT * FROM stopped_and_why")
+    assert found["acknowledged_at"] is None
+    assert found["seconds_to_acknowledge"] is None
+
+
+def test_commands_and_their_acknowledgements(client: Client) -> None:
+    """A command that was written twice shows once; every acknowledgement shows."""
+    insert(client, "control_log", command("open"), command("open"))
+    answer = {"record": "ack", "cmd_id": "cmd-1", "agent_id": "refunds", "tenant": "acme"}
+    insert(client, "control_log", answer, answer)
+
+    assert len(read(client, "SELECT cmd_id FROM commands")) == 1
+    assert len(read(client, "SELECT cmd_id FROM acknowledgements")) == 2
+
+
+def test_queries_find_what_is_twice_or_missing(client: Client) -> None:
+    """The hourly audit and the gaps in what producers numbered: silent on a clean table."""
+    queries = ROOT / "sql" / "queries"
+    for n in (1, 2, 3):
+        insert(client, "events", {**WHO, "boot_id": "b", "seq": n, "event_id": f"e{n}"})
+    for path in queries.glob("*.sql"):
+        assert read(client, path.read_text("utf-8")) == [], path.name
+    insert(client, "events", {**WHO, "boot_id": "b", "seq": 6, "event_id": "e3"})
+
+    (twice,) = read(client, (queries / "duplicates.sql").read_text("utf-8"))
+    assert (twice["lines_twice"], twice["events_twice"]) == (0, 1)
+    (gap,) = read(client, (queries / "missing_events.sql").read_text("utf-8"))
+    assert (gap["first_missing"], gap["last_missing"]) == (4, 5)
+
+
+def test_an_agents_last_hour(client: Client) -> None:
+    """Each step once, as it is known now; calls that did not run are no calls; older hours are gone."""
+    step = {**WHO, "phase": "complete", "action": "tool", "duration_us": 200_000, "at": NOW}
+    insert(
+        client, "steps",
+        {**step, "step_id": "s1", "status": "ok", "revision": 1, "cost_usd": 0.5},
+        {**step, "step_id": "s1", "status": "ok", "revision": 2, "cost_usd": 0.5},
+        {**step, "step_id": "s2", "status": "error", "cost_usd": 0.25},
+        {**step, "step_id": "s3", "status": "not_run"},
+        {**step, "step_id": "s4", "_at": NOW - timedelta(hours=2)},
+    )  # fmt: skip
+    insert(client, "signals", {**WHO, "at": NOW}, {**WHO, "agent_id": "silent", "at": NOW})
+
+    found = {row["agent_id"]: row for row in read(client, "SELECT * FROM agent_last_hour")}
+    assert set(found) == {"refunds", "silent"}
+    refunds = found["refunds"]
+    assert (refunds["steps"], refunds["calls"], refunds["errors"]) == (3, 2, 1)
+    assert (refunds["error_ratio"], refunds["cost_usd"]) == (0.5, 0.75)
+    assert refunds["latency_p95_seconds"] == pytest.approx(0.2)
+    assert (refunds["signals"], found["silent"]["signals"]) == (1, 1)

@@ -1,0 +1,262 @@
+"""Labelled, seeded streams: at which index each detector alarms, how late, and how often for nothing.
+
+The indexes are exact: a change that moves one of them changes what agents experience, and belongs
+into the changelog.
+"""
+
+import gzip
+import hashlib
+import json
+import random
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors import DETECTORS, ExactLoop, step_features
+
+TRACES = Path(__file__).parents[3] / "shared" / "data" / "agentdojo"
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A stream that goes bad at a known index."""
+
+    clean: Callable[[random.Random, int], Arguments]
+    faulty: Callable[[random.Random, int], Arguments]
+    starts: int
+    """Index of the first faulty observation."""
+    lasts: int
+    alarms: tuple[int, ...]
+    """Where it alarms under seed 7, counted at the change from not firing to firing."""
+    found_min: int
+    """Faults found of 20 seeds, at least."""
+    delay_max: int
+    """Median over 20 seeds of the observations from the fault to its alarm, at most."""
+    false_max: int
+    """False alarms in 20 clean streams of 2,000 observations, at most."""
+
+
+def _loop(rng: random.Random, i: int) -> Arguments:
+    return (("search:4f:e0", "fetch:9a:77")[i % 2],)
+
+
+def _work(rng: random.Random, i: int) -> Arguments:
+    """Ten tools with a hundred arguments each, of which some come again."""
+    return (f"tool-{rng.randrange(10)}:{rng.randrange(100)}:{rng.randrange(3)}",)
+
+
+def _step(cost: float) -> Callable[[random.Random, int], Arguments]:
+    def step(rng: random.Random, i: int) -> Arguments:
+        tokens = int(cost * rng.lognormvariate(6.5, 0.6))
+        seconds = rng.lognormvariate(0.0, 0.5)
+        failed, write = rng.random() < 0.03, rng.random() < 0.15
+        return (step_features(seconds, tokens * 3e-6, tokens, failed, write),)
+
+    return step
+
+
+SCENARIOS = {
+    # A tool breaks: 2 % of its calls fail, then 70 %; one call every two seconds.
+    "error_rate": Scenario(
+        lambda rng, i: (rng.random() < 0.02, i * 2.0),
+        lambda rng, i: (rng.random() < 0.7, i * 2.0),
+        starts=400,
+        lasts=60,
+        alarms=(411, 420),
+        found_min=20,
+        delay_max=16,
+        false_max=0,
+    ),
+    # A tool gets worse, far below the rule's half: 2 % to 15 %.
+    "error_baseline": Scenario(
+        lambda rng, i: (rng.random() < 0.02,),
+        lambda rng, i: (rng.random() < 0.15,),
+        starts=1500,
+        lasts=300,
+        alarms=(1601,),
+        found_min=20,
+        delay_max=40,
+        false_max=4,
+    ),
+    # An agent calls five times as often as it did, twice its cap.
+    "call_rate": Scenario(
+        lambda rng, i: (i * 2.0 + rng.random(), 70, 10_000),
+        lambda rng, i: (800.0 + (i - 400) * 0.4, 70, 10_000),
+        starts=400,
+        lasts=200,
+        alarms=(453,),
+        found_min=20,
+        delay_max=53,
+        false_max=0,
+    ),
+    # A tool declared at 1.5 s slows down six times.
+    "latency": Scenario(
+        lambda rng, i: (rng.lognormvariate(0.0, 0.3), 1.5),
+        lambda rng, i: (6 * rng.lognormvariate(0.0, 0.3), 1.5),
+        starts=400,
+        lasts=40,
+        alarms=(401,),
+        found_min=20,
+        delay_max=2,
+        false_max=0,
+    ),
+    # The same without a declaration.
+    "latency_baseline": Scenario(
+        lambda rng, i: (rng.lognormvariate(0.0, 0.3),),
+        lambda rng, i: (6 * rng.lognormvariate(0.0, 0.3),),
+        starts=600,
+        lasts=40,
+        alarms=(602,),
+        found_min=20,
+        delay_max=3,
+        false_max=0,
+    ),
+    # A run that costs a cent a step starts to cost a dollar; its cap is 25 dollars.
+    "cost_cap": Scenario(
+        lambda rng, i: (0.01 * rng.random(), float(i), 25.0),
+        lambda rng, i: (1.0, float(i), 25.0),
+        starts=300,
+        lasts=40,
+        alarms=(323,),
+        found_min=20,
+        delay_max=23,
+        false_max=0,
+    ),
+    # An agent dies; what still comes is the tick, every half second.
+    "silence": Scenario(
+        lambda rng, i: (True, i * 1.0 + 0.2 * rng.random()),
+        lambda rng, i: (False, 300.0 + (i - 300) * 0.5),
+        starts=300,
+        lasts=20,
+        alarms=(306,),
+        found_min=20,
+        delay_max=6,
+        false_max=0,
+    ),
+    # A run falls into a cycle of two calls.
+    "exact_loop": Scenario(
+        _work,
+        _loop,
+        starts=40,
+        lasts=20,
+        alarms=(46,),
+        found_min=20,
+        delay_max=6,
+        false_max=0,
+    ),
+    # Prompts grow tenfold. Three of 20 stay within what this agent showed in its last 1,000 steps.
+    "step_vector": Scenario(
+        _step(cost=1.0),
+        _step(cost=10.0),
+        starts=1500,
+        lasts=40,
+        alarms=(1207, 1502),
+        found_min=16,
+        delay_max=2,
+        false_max=20,
+    ),
+}
+
+
+def alarms(name: str, seed: int, lasts: int | None = None) -> list[int]:
+    """Indexes at which the detector begins to fire; `lasts=0` leaves the fault out."""
+    scenario, detector, rng = SCENARIOS[name], DETECTORS[name](), random.Random(seed)
+    found, fired = [], False
+    end = 2000 if lasts == 0 else scenario.starts + scenario.lasts
+    for i in range(end):
+        faulty = lasts != 0 and i >= scenario.starts
+        detector.update(*(scenario.faulty if faulty else scenario.clean)(rng, i))
+        if detector.fires and not fired:
+            found.append(i)
+        fired = detector.fires
+    return found
+
+
+def test_each_detector_has_its_scenario() -> None:
+    """No detector without a labelled stream."""
+
+    assert set(SCENARIOS) == set(DETECTORS)
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_alarms_stand_at_their_indexes(name: str) -> None:
+    """The same stream alarms at the same observations, today and after every change."""
+
+    assert tuple(alarms(name, seed=7)) == SCENARIOS[name].alarms
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_faults_are_found_in_time(name: str) -> None:
+    """Under 20 seeds the faults are found, within the promised median delay."""
+    starts = SCENARIOS[name].starts
+    firsts = [next((i for i in alarms(name, s) if i >= starts), None) for s in range(20)]
+    delays = [first - starts for first in firsts if first is not None]
+
+    assert len(delays) >= SCENARIOS[name].found_min
+    assert statistics.median(delays) <= SCENARIOS[name].delay_max
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_clean_streams_are_quiet(name: str) -> None:
+    """20 clean streams of 2,000 observations bring no more false alarms than allowed."""
+    false = sum(len(alarms(name, seed, lasts=0)) for seed in range(20))
+
+    assert false <= SCENARIOS[name].false_max
+
+
+def recorded_runs() -> Iterator[list[str]]:
+    """Keys of the calls of each recorded run that nobody attacked."""
+    if not TRACES.is_dir():
+        pytest.skip("shared/data/agentdojo is absent: recorded runs are not part of the project")
+    truth = map(json.loads, (TRACES / "truth.jsonl").read_text(encoding="utf-8").splitlines())
+    runs: dict[str, list[str]] = {run["trace_id"]: [] for run in truth if not run["attacked"]}
+    asked: dict[tuple[str, int], str] = defaultdict(str)
+    with gzip.open(TRACES / "events.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for event in map(json.loads, lines):
+            if event["trace_id"] not in runs or event["type"] not in {"tool_call", "tool_result"}:
+                continue
+            call = (event["trace_id"], event["call_index"])
+            if event["type"] == "tool_call":
+                asked[call] = json.dumps([event["tool"], event["args"]], sort_keys=True)
+            else:
+                key = f"{asked[call]}{event['result']}{event['error']}"
+                runs[event["trace_id"]].append(hashlib.sha256(key.encode()).hexdigest()[:16])
+    yield from runs.values()
+
+
+def stopped_at(keys: list[str]) -> int | None:
+    loop = ExactLoop()
+    return next((i for i, key in enumerate(keys) if loop.update(key) and loop.fires), None)
+
+
+def test_recorded_runs_go_on() -> None:
+    """Of 280 recorded runs the loop rule stops 6 (2.14 %), each for a true repetition.
+
+    The rule itself is a promise to users and not tuned to these runs; the bound of 2.5 % watches
+    what the promise costs.
+    """
+    runs = list(recorded_runs())
+    stopped = [keys for keys in runs if stopped_at(keys) is not None]
+
+    assert len(runs) == 280
+    assert len(stopped) <= 0.025 * len(runs)
+    assert all(max(map(keys.count, keys)) >= 4 for keys in stopped)
+
+
+def test_a_loop_in_a_recorded_run_is_stopped() -> None:
+    """A run's last calls, repeated four times more, never get through their fifth round."""
+    for keys in recorded_runs():
+        if keys and stopped_at(keys) is None:
+            for period in range(1, min(4, len(keys)) + 1):
+                looping = keys + keys[-period:] * 4
+                found = stopped_at(looping)
+
+                assert found is not None
+                assert found < len(keys) + 3 * period  # the run itself went through it once

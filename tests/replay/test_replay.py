@@ -1,0 +1,122 @@
+"""What was decided under kills and rebalances is decided again from the log, byte for byte."""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from ingest.keys import Keys
+from ingest.settings import Settings
+from stream import replay
+from tests.workers import Processes, pour, verified
+
+pytestmark = pytest.mark.kafka
+
+
+async def kill_often(processes: Processes, kills: int, rng: random.Random) -> None:
+    """Kill -9 at random moments; the killed one comes back as itself, as a supervisor would do it."""
+    for _ in range(kills):
+        await asyncio.sleep(rng.uniform(1.2, 3.0))
+        name = rng.choice(sorted(processes.running))
+        module = ("stream.correlate",) if name == "correlate" else ()
+        processes.kill(name)
+        processes.start(name, *module)
+
+
+def play(
+    settings: Settings, keys: Keys, processes: Processes, kills: int, seed: int, rebalance: bool
+) -> int:
+    """Load, kills and, if asked for, a second worker that joins and leaves."""
+
+    async def all_of_it() -> int:
+        until = asyncio.Event()
+        processes.start("w1")
+        processes.start("correlate", "stream.correlate")
+        await asyncio.sleep(5.0)
+        pouring = asyncio.create_task(pour(settings, keys, seed, until))
+        rng = random.Random(seed)
+        await asyncio.sleep(3.0)
+        if rebalance:
+            processes.start("w2")  # the first rebalance
+            await asyncio.sleep(6.0)
+        await kill_often(processes, kills, rng)
+        if rebalance:
+            await asyncio.sleep(3.0)
+            processes.end("w2")  # the second, when its session has run out
+            await asyncio.sleep(16.0)  # longer than its session
+        until.set()
+        return (await pouring).sent
+
+    return asyncio.run(all_of_it())
+
+
+def test_twelve_kills_and_two_rebalances(stack: tuple[Settings, Keys], tmp_path: Path) -> None:
+    """Every step, signal, command and incident under faults is what the log says it must be."""
+    settings, keys = stack
+    processes = Processes(settings, tmp_path)
+    try:
+        sent = play(settings, keys, processes, kills=12, seed=1, rebalance=True)
+        time.sleep(3.0)
+    finally:
+        processes.stop()
+    report = asyncio.run(verified(settings, keys))
+    print(f"{sent} events sent\n{replay.words(report)}")
+
+    assert report.exit_code == replay.SAME, replay.words(report)
+    assert report.compared["step"] > sent / 4
+    assert report.compared["command"] > 10
+    assert report.compared["signal"] >= report.compared["incident"] > 10
+    assert report.repeats.total() > 0, "no kill hit anything: the test proves nothing"
+
+
+@pytest.mark.parametrize("broken", ["wall_clock", "local_timer", "no_src"])
+def test_without_the_law_it_fails(
+    stack: tuple[Settings, Keys], tmp_path: Path, broken: str
+) -> None:
+    """Control: with one protection removed, the same comparison finds differences."""
+    settings, keys = stack
+    processes = Processes(settings, tmp_path, ("tests.replay.broken_worker", broken))
+    try:
+        play(
+            settings, keys, processes, kills=3 if broken == "no_src" else 0, seed=2, rebalance=False
+        )
+        time.sleep(8.0 if broken != "no_src" else 3.0)
+    finally:
+        processes.stop()
+    report = asyncio.run(verified(settings, keys, patience=0.0))
+
+    assert report.exit_code == replay.DIFFERENT, replay.words(report)
+    assert report.different["signal"] + report.different["command"] > 0, replay.words(report)
+
+
+def test_from_a_saved_base(stack: tuple[Settings, Keys], tmp_path: Path) -> None:
+    """What came after a saved base is decided again from it, and what came before is not needed."""
+    settings, keys = stack
+    processes, base = Processes(settings, tmp_path), tmp_path / "base"
+
+    async def halves() -> None:
+        processes.start("w1")
+        processes.start("correlate", "stream.correlate")
+        await asyncio.sleep(5.0)
+        for seed in (5, 6):
+            until = asyncio.Event()
+            pouring = asyncio.create_task(pour(settings, keys, seed, until))
+            await asyncio.sleep(6.0)
+            until.set()
+            await pouring
+            await asyncio.sleep(4.0)  # longer than between two checkpoints
+            if seed == 5:
+                assert await replay.save_base(settings, keys, base) > 0
+
+    try:
+        asyncio.run(halves())
+    finally:
+        processes.stop()
+    whole = asyncio.run(verified(settings, keys))
+    report = asyncio.run(replay.verify(settings, keys, base))
+
+    assert report.exit_code == replay.SAME, replay.words(report)
+    assert 1000 < report.compared["step"] < whole.compared["step"]
+    assert report.compared["command"] > 0

@@ -1,0 +1,135 @@
+"""What every command promises: one clear line, an exit code that means something, no trace."""
+
+import json
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from dashboards import cli
+from dashboards.output import Output
+from tracefuse.errors import ConfigError, TracefuseError
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[BaseException], None]:
+    """Makes `tracefuse status` raise."""
+    monkeypatch.setenv("TRACEFUSE_HOME", str(tmp_path))
+    monkeypatch.delenv("TRACEFUSE_DEBUG", raising=False)
+
+    def install(error: BaseException) -> None:
+        def run(*_: object) -> int:
+            raise error
+
+        module = types.SimpleNamespace(arguments=lambda parser: None, run=run)
+        monkeypatch.setattr("importlib.import_module", lambda name: module)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("TRACEFUSE_METRICS_PORT must be a whole number"), cli.USAGE),
+        (TracefuseError("agent:a/b is not stopped"), cli.NO),
+        (KafkaConnectionError("nobody there"), cli.UNREACHABLE),
+        (ConnectionRefusedError("nobody there"), cli.UNREACHABLE),
+        (TimeoutError(), cli.UNREACHABLE),
+        (KeyError("x"), cli.FAULT),
+        (KeyboardInterrupt(), cli.INTERRUPTED),
+    ],
+)
+def test_errors_are_codes(
+    failing: Callable[[BaseException], None], error: BaseException, code: int
+) -> None:
+    """Whoever must act is told apart by the exit code."""
+    failing(error)
+
+    assert cli.main(["status"]) == code
+
+
+def test_an_error_is_one_line(
+    failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No trace reaches the terminal, and the agent's text can't command it."""
+    failing(RuntimeError("first\n\x1b[31msecond"))
+    cli.main(["status"])
+    said = capsys.readouterr()
+
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err
+    assert "\x1b" not in said.err
+
+
+def test_a_programs_error_is_json(
+    failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --json the reason is an object too."""
+    failing(ConfigError("key human.key: missing"))
+    cli.main(["status", "--json"])
+
+    assert json.loads(capsys.readouterr().err) == {"error": "key human.key: missing", "code": 2}
+
+
+def test_the_trace_is_there_when_asked_for(
+    failing: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRACEFUSE_DEBUG shows where a fault of ours is."""
+    failing(KeyError("x"))
+    monkeypatch.setenv("TRACEFUSE_DEBUG", "1")
+
+    with pytest.raises(KeyError):
+        cli.main(["status"])
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each listed command has its file, takes --json and explains itself."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+
+    assert ended.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    """A word that is no command is code 2, as is none."""
+    for arguments in (["frobnicate"], []):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+
+        assert ended.value.code == cli.USAGE
+
+
+def test_no_stack_is_a_no(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`status` says that nothing runs and how to start it; for programs as JSON."""
+    monkeypatch.setenv("TRACEFUSE_HOME", str(tmp_path))
+    code = cli.main(["status"])
+    people = capsys.readouterr().out
+    cli.main(["status", "--json"])
+    programs = json.loads(capsys.readouterr().out)
+
+    assert code == cli.NO
+    assert "tracefuse up" in people
+    assert programs["state"] == "down"
+
+
+def test_tables_align_and_stay_inert(capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns line up; control characters of a value are shown, not obeyed."""
+    rows = [
+        {"scope": "agent:a/b", "text": "x\x1b]0;owned\x07"},
+        {"scope": "run:a/b/c", "text": "y"},
+    ]
+    Output().table(rows, ("scope", "text"), "none")
+    lines = capsys.readouterr().out.splitlines()
+
+    assert [line.index(word) for line, word in zip(lines, ("TEXT", "x", "y"), strict=True)] == [
+        11
+    ] * 3
+    assert "\x1b" not in "".join(lines)
+    assert "\x07" not in "".join(lines)

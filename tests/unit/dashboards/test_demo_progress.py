@@ -1,0 +1,62 @@
+"""What people read while the demo plays: each kind of stop once, in words, with where to look."""
+
+from dashboards.cpu import by_kind
+from dashboards.demo import summary
+from dashboards.demo_facts import Quantiles
+from dashboards.demo_progress import Progress
+from dashboards.demo_report import Counts, Report
+from ingest.simulate.journal import Change
+
+RUN = "run:demo/loop/"
+STOP = Change(1_040_000, RUN + "5f", "open", "c1", "exact_loop", "Four times.", 1_000_000)
+
+
+def test_a_stop_says_who_why_how_fast_and_where_to_look() -> None:
+    """One line for the stop, one with the command that shows the run."""
+    stopped, look = Progress().changed("loop", STOP)
+
+    for word in ("loop", "STOPPED after 40 ms", "this run only", "Four times."):
+        assert word in stopped
+    assert look.strip() == "tracefuse trace 5f"
+
+
+def test_what_repeats_is_said_once() -> None:
+    """The tenth stopped run of one agent is no news; another scope, state or agent is."""
+    progress = Progress()
+    again = Change(9_000_000, RUN + "60", "open", "c2", "exact_loop", "Four times.", 8_000_000)
+    agent = Change(9_000_000, "agent:demo/loop", "open", "c3", "error_rate", "Half.", 8_000_000)
+
+    assert progress.changed("loop", STOP)
+    assert progress.changed("loop", again) == []
+    assert progress.changed("loop", agent)
+    assert progress.changed("other", again)
+    assert progress.alarm("loop", "silence", "Nothing was heard.", 1)
+    assert progress.alarm("loop", "silence", "Nothing was heard.", 2) == []
+
+
+def test_a_throttle_and_a_release_have_their_own_words() -> None:
+    """Slowed is not stopped; a probe and a release have no time since a fault."""
+    slow = Change(1_040_000, "tool:demo/loop/kb.search", "throttled", "c1", "latency", "Slow.", 1)
+    probe = Change(1_040_000, "agent:demo/loop", "half_open", "c2", "breaker.half_open")
+    progress = Progress()
+
+    assert "SLOWED after" in progress.changed("loop", slow)[0]
+    assert "only kb.search" not in progress.changed("loop", probe)[0]
+    assert len(Progress().changed("loop", probe)) == 1
+
+
+def test_the_summary_names_every_problem() -> None:
+    """Nobody has to open the report to see why the exit code is 1."""
+    made = Report(
+        duration_s=60.0, tenant="demo", agents=3, events=Counts(5, 4, 1, 0, 0, 1.0),
+        throughput_eps=0.1, false_trips=0, false_alarms=0,
+        latency_ms={"detect_to_stop": Quantiles()}, cpu_us_per_event={}, scenarios=[],
+        problems=["1 events were lost"],
+    )  # fmt: skip
+
+    assert summary(made)[-1].split(maxsplit=1) == ["PROBLEM", "1 events were lost"]
+
+
+def test_a_process_that_ended_costs_nothing() -> None:
+    """CPU is read from the kernel; a pid that is gone is left out, not an error."""
+    assert by_kind({"worker-1": 2**22 + 1}) == {}

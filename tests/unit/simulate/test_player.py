@@ -1,0 +1,191 @@
+"""Scripts are played through the real SDK, and the tools' own log tells the same story."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+
+import tracefuse
+from ingest.keys import Keys
+from ingest.simulate import work
+from ingest.simulate.journal import Call, Journal, Tail
+from ingest.simulate.pace import Pace
+from ingest.simulate.player import Player
+from ingest.simulate.process import Work
+from ingest.simulate.roles import fleet
+from ingest.simulate.script import Act, Ask, Move, Say, Script
+from tracefuse.envelopes import Envelope
+from tracefuse.events import Event
+from tracefuse.transports import MemoryTransport
+
+KEYS = Keys(b"m" * 32, b"a" * 32, b"h" * 32)
+
+
+@pytest.fixture
+def transport() -> MemoryTransport:
+    return MemoryTransport()
+
+
+@pytest.fixture
+def fuse(transport: MemoryTransport) -> Iterator[tracefuse.Fuse]:
+    made = tracefuse.init(credential=KEYS.credential("t", "clerk"), transport=lambda: transport)
+    yield made
+    made.close()
+
+
+def events(sent: list[Envelope]) -> list[Event]:
+    decoder = msgspec.json.Decoder(Event)
+    made = [decoder.decode(line) for envelope in sent for line in envelope.value.split(b"\n")]
+    return sorted((event for event in made if event.name != "heartbeat"), key=lambda e: e.seq)
+
+
+def quick(moves: list[Move]) -> Script:
+    return Script("refund", "user-1", "please", moves, urgent=True)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Path of the tools' own log."""
+    return tmp_path / "j"
+
+
+@pytest.fixture
+def player(fuse: tracefuse.Fuse, journal: Path) -> Iterator[Player]:
+    writer = Journal(journal)
+    yield Player(fuse, writer, Pace(1e6, now=0.0))
+    writer.close()
+
+
+MOVES: list[Move] = [
+    Say("plan", "first this"),
+    Say("thought", "so be it", 0.9),
+    Ask("m-1", 10, 5, 0.25, 1.0),
+    Act("pay", {"sum": 1}, "paid", 1.0, changes=({"paid": 0}, {"paid": 1})),
+    Act("pay", {"sum": 2}, None, 1.0, error="Unavailable"),
+]
+
+
+def test_a_run_becomes_the_events_of_an_agent(
+    fuse: tracefuse.Fuse, transport: MemoryTransport, player: Player, journal: Path
+) -> None:
+    """Reasoning, context, calls, costs and states arrive in order; a failure keeps its type."""
+    assert player.play(quick(MOVES))
+    fuse.close()
+    made = events(transport.sent)
+
+    assert [event.name for event in made] == [
+        "run.start", "input.user", "plan", "thought", "llm.request", "llm.response",
+        "state.before", "tool.request", "tool.result", "state.after", "tool.request",
+        "tool.result", "output", "run.end",
+    ]  # fmt: skip
+    response, good, bad = made[5], made[8], made[11]
+    assert (response.input_tokens, response.output_tokens, response.cost_usd) == (10, 5, 0.25)
+    assert (good.status, bad.status, bad.error_type) == ("ok", "error", "Unavailable")
+    assert {event.trace_id for event in made} == {made[0].trace_id}
+    assert (made[0].task_type, made[0].user_id) == ("refund", "user-1")
+
+
+def test_the_tool_keeps_its_own_log(
+    fuse: tracefuse.Fuse, transport: MemoryTransport, player: Player, journal: Path
+) -> None:
+    """Each call that ran is on file with its trace, its times in order, and its outcome."""
+    player.play(quick(MOVES))
+    fuse.close()
+    calls = [entry for entry in Tail(journal).read() if isinstance(entry, Call)]
+
+    assert [(call.index, call.tool, call.failed) for call in calls] == [
+        (1, "pay", False), (2, "pay", True),
+    ]  # fmt: skip
+    for call in calls:
+        assert call.trace_id == events(transport.sent)[0].trace_id
+        assert call.asked_us <= call.start_us < call.end_us
+
+
+def test_a_refused_run_ends_and_the_tool_never_runs(
+    fuse: tracefuse.Fuse, player: Player, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`CircuitOpen` ends the run; the tool's log stays empty."""
+
+    def refuse(trace_id: str, tool: str, now: float) -> float:
+        raise tracefuse.CircuitOpen("agent:t/clerk")
+
+    monkeypatch.setattr(fuse.gate, "admit", refuse)
+
+    assert not player.play(quick(MOVES[3:]))
+    assert Tail(journal).read() == []
+
+
+def test_who_is_told_to_stop_ends_the_run_in_order(
+    fuse: tracefuse.Fuse, transport: MemoryTransport, player: Player, journal: Path
+) -> None:
+    """No further move is made, yet the run has its output and its end."""
+    player.stopping = True
+
+    assert player.play(quick(MOVES))
+    fuse.close()
+    names = [event.name for event in events(transport.sent)]
+    assert names == ["run.start", "input.user", "output", "run.end"]
+
+
+def test_a_reader_never_sees_half_an_entry(tmp_path: Path) -> None:
+    """A line that is still being written is left for the next look; nothing is read twice."""
+    path, call = tmp_path / "j", Call("a" * 32, 1, "pay", 1, 2, 3)
+    tail, whole = Tail(path), msgspec.json.encode(call) + b"\n"
+
+    assert tail.read() == []
+    path.write_bytes(whole + whole[:10])
+    assert tail.read() == [call]
+    path.write_bytes(whole + whole)
+    assert tail.read() == [call]
+    assert tail.read() == []
+
+
+def test_a_fault_begins_and_ends_in_its_time() -> None:
+    """Before and after the fault, and just before its end, an agent works like its twin."""
+    role = fleet(["error_spike"], healthy=0)[0]
+    fault = role.fault
+    assert fault is not None
+    mine = Work(role, Random(1))
+
+    def failing(elapsed_s: float, left_s: float = 60.0) -> bool:
+        acts = [move for move in mine.next(elapsed_s, left_s).moves if isinstance(move, Act)]
+        return sum(bool(act.error) for act in acts) > len(acts) / 2
+
+    assert not failing(fault.fault_at_s - 0.1) and not mine.faulty
+    assert failing(fault.fault_at_s) and mine.faulty
+    assert not failing(fault.fault_at_s, left_s=1.0)
+    assert not failing(fault.fault_at_s + fault.fault_s)
+
+
+def test_a_late_agent_hurries_but_never_spins() -> None:
+    """Behind its schedule a call takes a smaller share of its latency, never less than the least."""
+    pace = Pace(10.0, now=0.0)
+    pace.note(10)
+
+    assert pace.wait(now=0.5) == 0.5 and pace.scale(now=0.5) == 1.0
+    assert pace.scale(now=1.5) == 0.5
+    assert pace.scale(now=100.0) == 0.02
+
+
+def test_what_was_missed_is_not_made_up_for() -> None:
+    """An agent that was stopped for a minute owes one second of work, not a minute's."""
+    pace = Pace(10.0, now=0.0)
+    assert pace.wait(now=60.0) == 0.0
+    pace.note(11)
+
+    assert pace.wait(now=60.0) == pytest.approx(0.1)
+
+
+def test_latencies_stay_far_below_what_is_declared() -> None:
+    """No healthy call takes as long as its tool declares."""
+    random = Random(3)
+    slowest = max(
+        work.act(tool, random).latency_ms
+        for task in work.TASKS.values()
+        for tool in task.instruments
+        for _ in range(500)
+    )
+
+    assert slowest <= work.LATENCY_MS_MAX < work.DECLARED_MS

@@ -1,0 +1,228 @@
+"""The labels are true: each fault meets its rule, and no healthy agent comes near any."""
+
+from collections import Counter, defaultdict
+from random import Random
+
+import pytest
+
+from detectors.cost_cap import CostCap
+from detectors.error_rate import ErrorRate
+from detectors.exact_loop import ExactLoop
+from detectors.latency import LatencyQuantile
+from ingest.registry import AgentFile
+from ingest.simulate import roles, work
+from ingest.simulate.roles import Role, agent_file, fleet
+from ingest.simulate.scenario import Moment
+from ingest.simulate.script import Act, Ask, Freeze, Script
+from tracefuse.errors import ConfigError
+
+FLEET = fleet()
+FAULTY = {role.scenario: role for role in FLEET if role.faulty}
+
+
+def scripts(role: Role, runs: int, seed: int = 7) -> list[Script]:
+    """The runs of a role from the moment its fault begins."""
+    random, task = Random(seed), work.TASKS[role.task]
+    made = []
+    for n in range(runs):
+        bent = role.fault.distort(task, Moment(0.0, n), random) if role.fault else None
+        made.append(bent or work.script(task, random))
+    return made
+
+
+def acts(script: Script) -> list[Act]:
+    return [move for move in script.moves if isinstance(move, Act)]
+
+
+def loops(script: Script) -> int:
+    """The number of the tool call at which the loop rule fires; 0 for never."""
+    loop = ExactLoop()
+    for n, act in enumerate(acts(script), 1):
+        loop.update(f"{act.tool}:{act.args}:{act.error or act.result}")
+        if loop.fires:
+            return n
+    return 0
+
+
+def erring(made: list[Script]) -> bool:
+    """Whether the agent's error rate opens, at ten calls a second."""
+    rate, now = ErrorRate(consecutive_max=None), 0.0
+    for script in made:
+        for act in acts(script):
+            now += 0.1
+            rate.update(bool(act.error), now)
+            if rate.fires:
+                return True
+    return False
+
+
+def slow(made: list[Script], agent: AgentFile) -> bool:
+    """Whether one tool's percentile passes three times what is declared."""
+    rules = {name: LatencyQuantile() for name in agent.tools}
+    for script in made:
+        for act in acts(script):
+            rules[act.tool].update(act.latency_ms / 1e3, agent.tools[act.tool].latency_ms / 1e3)
+            if rules[act.tool].fires:
+                return True
+    return False
+
+
+def events(script: Script) -> int:
+    """Each call is two events, each other move one; a run adds four of its own, a write two states."""
+    writes = sum(act.changes is not None for act in acts(script))
+    calls = sum(isinstance(move, Act | Ask) for move in script.moves)
+    return 4 + len(script.moves) + calls + 2 * writes
+
+
+def spent(script: Script) -> float:
+    return sum(move.cost_usd for move in script.moves if isinstance(move, Ask))
+
+
+def test_a_loop_repeats_one_call_slowly_enough_to_be_stopped() -> None:
+    """The fourth identical call comes, at least 200 ms apart, and more would follow."""
+    run = scripts(FAULTY["tool_loop"], 1)[0]
+    looping = acts(run)[-12:]
+
+    assert loops(run) == len(acts(run)) - 12 + 4
+    assert all(act.pause_ms >= 200 for act in looping)
+
+
+def test_an_error_spike_is_the_agent_s_and_not_one_tool_s() -> None:
+    """Half of 20 calls fail, but no tool fails five times in a row."""
+    made = scripts(FAULTY["error_spike"], 3)
+
+    assert erring(made)
+    rules = {tool.name: ErrorRate(calls_min=10**6) for tool in work.TASKS["refund"].instruments}
+    for n, act in enumerate(act for script in made for act in acts(script)):
+        rules[act.tool].update(bool(act.error), float(n))
+        assert not rules[act.tool].fires
+
+
+@pytest.mark.parametrize("name", ["error_spike", "rogue"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_agent_trips_before_any_of_its_tools(name: str, seed: int) -> None:
+    """Counting what went well before, model calls too, the agent's own rate is the first to fire."""
+    role, random = FAULTY[name], Random(seed)
+    assert role.fault is not None
+    agent = ErrorRate(consecutive_max=None)
+    tools: dict[str, ErrorRate] = defaultdict(ErrorRate)
+    seconds, made = 0.0, []
+    while seconds < role.fault.fault_at_s:
+        made.append(work.script(work.TASKS[role.task], random))
+        seconds += events(made[-1]) / roles.STEADY_EPS
+    made += scripts(role, 4, seed)
+
+    for move in (move for script in made for move in script.moves):
+        if isinstance(move, Act):
+            tools[move.tool].update(bool(move.error), 0.0)
+            assert not tools[move.tool].fires
+        if isinstance(move, Act | Ask):
+            agent.update(isinstance(move, Act) and bool(move.error), 0.0)
+        if agent.fires:
+            return
+    pytest.fail("the agent's error rate never fired")
+
+
+def test_one_run_spends_more_than_a_run_may() -> None:
+    """The cap of a run is passed in the middle of it, and the day's is far."""
+    role = FAULTY["runaway_cost_run"]
+    budgets = agent_file(role, "t").budgets
+
+    assert spent(scripts(role, 1)[0]) > 2 * budgets.run_usd
+    assert spent(scripts(role, 1)[0]) < 0.1 * budgets.day_usd
+
+
+def test_runs_that_look_affordable_pass_the_day_s_cap() -> None:
+    """No single run reaches its own cap; five reach the day's."""
+    role = FAULTY["runaway_cost_day"]
+    budgets = agent_file(role, "t").budgets
+    made = scripts(role, 5)
+
+    assert max(map(spent, made)) < 0.8 * budgets.run_usd
+    assert sum(map(spent, made)) > budgets.day_usd
+
+
+def test_a_write_flood_passes_its_cap_in_seconds() -> None:
+    """More writes in ten seconds than the registry allows in a minute."""
+    role = FAULTY["write_flood"]
+    agent, run = agent_file(role, "t"), scripts(role, 1)[0]
+    writes = [act for act in acts(run) if agent.access(act.tool) == "write"]
+    seconds = sum(act.latency_ms + act.pause_ms for act in writes) / 1e3
+
+    assert len(writes) / seconds * 10 > agent.limits["write"].per_minute
+
+
+def test_a_collapse_is_seen_within_two_slow_calls() -> None:
+    """The rule fires on the second slow call, and on none of the quick ones before."""
+    role = FAULTY["latency_collapse"]
+    agent, calls = agent_file(role, "t"), acts(scripts(role, 1)[0])
+    rule = LatencyQuantile()
+    declared = agent.tools[calls[-1].tool].latency_ms / 1e3
+    fired = []
+    for n, act in enumerate(calls):
+        rule.update(act.latency_ms / 1e3, declared)
+        fired += [n] if rule.fires else []
+
+    quick = sum(act.latency_ms < 100 for act in calls)
+    assert quick >= 20 and fired[0] == quick + 1
+
+
+def test_the_silent_one_freezes_inside_a_run_and_once() -> None:
+    """It stops between two moves of its first run, and whoever wakes it finds it healthy."""
+    first, second = scripts(FAULTY["silent"], 2)
+
+    assert [type(move) for move in first.moves].count(Freeze) == 1
+    assert not isinstance(first.moves[0], Freeze) and not isinstance(first.moves[-1], Freeze)
+    assert not any(isinstance(move, Freeze) for move in second.moves)
+
+
+@pytest.mark.parametrize("role", [role for role in FLEET if not role.faulty], ids=lambda r: r.agent)
+def test_healthy_agents_come_near_no_rule(role: Role) -> None:
+    """Two hundred runs of each: no loop, no spike, no slow tool, no cap, not even half of one."""
+    agent, made = agent_file(role, "t"), scripts(role, 200, seed=FLEET.index(role))
+    day = CostCap("usd", daily=True)
+
+    assert not any(loops(script) for script in made)
+    assert not erring(made)
+    assert not slow(made, agent)
+    assert max(map(spent, made)) < 0.5 * agent.budgets.run_usd
+    for script in made:
+        day.update(spent(script), 0.0, agent.budgets.day_usd)
+    assert day.level == 0
+    assert {act.tool for script in made for act in acts(script)} <= set(agent.tools)
+
+
+def test_a_twin_at_its_steady_pace_stays_below_the_write_cap() -> None:
+    """A twin writes less than three quarters of what its registry file allows."""
+    twin = next(r for r in FLEET if r.scenario == "write_flood" and not r.faulty)
+    agent, made = agent_file(twin, "t"), scripts(twin, 200)
+    writes = sum(agent.access(act.tool) == "write" for script in made for act in acts(script))
+    minutes = sum(map(events, made)) / roles.STEADY_EPS / 60
+
+    assert writes / minutes < 0.75 * agent.limits["write"].per_minute
+
+
+def test_the_same_seed_makes_the_same_fleet() -> None:
+    """Two fleets of one seed do the same; another seed does something else."""
+    role = FLEET[-1]
+
+    assert scripts(role, 5, seed=1) == scripts(role, 5, seed=1)
+    assert scripts(role, 5, seed=1) != scripts(role, 5, seed=2)
+
+
+def test_the_fleet_is_large_and_its_names_differ() -> None:
+    """At least thirty agents; each fault has exactly one healthy twin with the same caps."""
+    names = Counter(role.agent for role in FLEET)
+
+    assert len(FLEET) >= 30 and max(names.values()) == 1
+    for name, faulty in FAULTY.items():
+        twins = [role for role in FLEET if role.scenario == name and not role.faulty]
+        assert len(twins) == 1 and twins[0].task == faulty.task
+        mine, other = agent_file(faulty, "t"), agent_file(twins[0], "t")
+        assert (mine.limits, mine.budgets, mine.tools) == (other.limits, other.budgets, other.tools)
+
+
+def test_an_unknown_scenario_is_named() -> None:
+    """A misspelt scenario is the operator's to correct."""
+    with pytest.raises(ConfigError, match=r"'tool_lop' is not one of tool_loop"):
+        fleet(["tool_lop"])
