@@ -21,8 +21,9 @@ from faust.cli.faust import cli
 from ingest import metrics
 from ingest.keys import load as load_keys
 from ingest.settings import Settings, from_environment
-from ingest.topics import EVENTS, INBOX, PARTITIONS
+from ingest.topics import DLQ, EVENTS, INBOX, PARTITIONS
 from stream.build import build
+from stream.dead_letters import TooManyDeadLetters
 from stream.worker import Record, Worker, cores
 
 log = logging.getLogger("tracefuse.worker")
@@ -104,6 +105,9 @@ def _follow(app: App, name: str, worker: Worker) -> None:
                     await worker.batch(name, [_record(event.message) for event in events])
             except asyncio.CancelledError:
                 raise
+            except TooManyDeadLetters as error:
+                log.critical("%s; the worker ends. The lines are on %s.", error, DLQ)
+                os._exit(os.EX_DATAERR)
             except BaseException:
                 log.exception("A batch of %s can't be handled; the worker ends.", name)
                 os._exit(70)

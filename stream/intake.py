@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingest.records import NO_SRC
+from ingest.topics import EVENTS
 from stream import rows
 from stream.columns import Block
+from stream.dead_letters import Limit
 from stream.rows import DERIVED, Row, Skip
 from tracefuse import wire
 from tracefuse.events import Event
@@ -102,6 +104,7 @@ class Intake:
         self.topic, self.partition, self.expected = topic, partition, expected
         self.dropped: Counter[str] = Counter()  # rows not written, by reason
         self.repeats = 0
+        self.limit = Limit()
         self._master = master
         self._offsets = dict(stored.offsets)
         self._marks = dict(stored.marks)
@@ -118,13 +121,18 @@ class Intake:
         self.expected = offset + 1
         day = at_ms // DAY_MS
         self._cut(offset, day)
+        lines = dead = 0
         for found in rows.read(self.topic, self.partition, headers, value, self._master):
+            lines += 1
             if isinstance(found, Skip):
                 self.dropped[found.reason] += 1
+                dead += 1
             elif self._new(found, offset):
                 if self._open is None:
                     self._open = Chunk(self.topic, self.partition, day, now)
                 self._open.add(found, offset, at_ms)
+        if self.topic != EVENTS:  # bad events are for the join to judge, which keeps them
+            self.limit.take(lines, dead)
 
     def take(self, now: float) -> Chunk | None:
         """The next chunk to insert: a full one, or one that has waited long enough. One at a time."""

@@ -25,6 +25,7 @@ from ingest.keys import Keys
 from ingest.keys import load as load_keys
 from ingest.settings import Settings, from_environment
 from stream.columns import Block
+from stream.dead_letters import TooManyDeadLetters
 from stream.intake import Chunk, Intake
 from stream.positions import Unready, positions
 from stream.rows import TABLES
@@ -189,6 +190,8 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         metrics.REPEATS.labels("sink").inc(intake.repeats)
         intake.dropped.clear()
         intake.repeats = 0
+        if intake.limit.reached:
+            raise intake.limit.stop(tp.topic, tp.partition, intake.expected - 1)
 
     def _begin(self, tp: TopicPartition, intake: Intake, now: float) -> None:
         """Start the next insert of a partition; pause it while more waits than it may hold."""
@@ -299,6 +302,10 @@ def main() -> None:
         asyncio.run(run(settings, load_keys(settings.keys_folder)))
     except KeyboardInterrupt:
         pass
+    except TooManyDeadLetters as error:
+        # They have no other copy than Kafka's, so nothing goes past them.
+        log.critical("%s; the sink ends, and stands there until it can read them.", error)
+        os._exit(os.EX_DATAERR)
     except Exception:
         log.exception("The sink ends; its next start goes on where ClickHouse stands.")
         os._exit(70)

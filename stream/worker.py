@@ -26,6 +26,7 @@ from ingest.topics import EVENTS, INBOX
 from stream import checkpoint, counting
 from stream.build import build
 from stream.checkpoint import Checkpoint
+from stream.dead_letters import Limit, counted
 from stream.detect import Detect
 from stream.join import Join
 from stream.outputs import Output
@@ -78,6 +79,7 @@ class Owned:
         self.writer = writer
         self.saved_at = time.monotonic()
         self.count = metrics.PROCESSED.labels(topic=core.topic, partition=core.number)
+        self.limit = Limit()
         self.fenced = False  # somebody took the partition after us: we say nothing any more
 
 
@@ -217,8 +219,24 @@ class Worker:
     # -- records ---------------------------------------------------------------------------------
 
     async def batch(self, topic: str, records: Iterable[Record]) -> None:
-        """Apply records in order and publish what follows, before anything later is touched."""
+        """Apply records in order and publish what follows, before anything later is touched.
+
+        Raises
+        ------
+        TooManyDeadLetters
+            To the operator, by the end of this process. All that was set aside is acknowledged and
+            saved, so the next start goes on after it: each costs a few lines, not the topic.
+        """
+        stopped = await self._batch(topic, records)
+        if stopped is not None:
+            await self.save(everything=True)
+            core = stopped.core
+            raise stopped.limit.stop(topic, core.number, core.partition.offset)
+
+    async def _batch(self, topic: str, records: Iterable[Record]) -> Owned | None:
+        """Apply and publish; the partition, if any, of which too much could not be read."""
         assert self._publisher is not None
+        stopped: Owned | None = None
         async with self._locks[topic]:
             applied: list[Record] = []
             outputs: dict[int, list[Output]] = {}  # by term
@@ -233,6 +251,9 @@ class Worker:
                     taken.append(owned)
                 if found:
                     outputs.setdefault(owned.term, []).extend(found)
+                if owned.limit.reached:
+                    stopped = owned
+                    break
             for term, said in outputs.items():
                 await self._publisher.publish(said, term, now_us())
                 counting.written(topic, said, now_us() / 1e6 - applied[-1].timestamp)
@@ -240,13 +261,17 @@ class Worker:
                 standing = getattr(owned.core, "standing", {})
                 await self._publisher.repeat(list(standing.values()), owned.term, now_us())
             counting.read(applied)
+        return stopped
 
     def _apply(self, owned: Owned, record: Record) -> Sequence[Output]:
         self._watch_owner(owned, record)
         found = owned.core.apply(record.offset, record.timestamp, record.headers, record.value)
         self.processed += 1
         owned.count.inc()
-        return () if owned.fenced else found
+        if owned.fenced:
+            return ()
+        owned.limit.take(*counted(record.headers, record.value, found))
+        return found
 
     def _watch_owner(self, owned: Owned, record: Record) -> None:
         if record.offset <= owned.term or wire.header(record.headers, wire.KIND) != codec.OWNER:

@@ -4,6 +4,7 @@ from ingest import codec
 from ingest.records import NO_SRC, Acknowledged, Src, Step
 from ingest.topics import CONTROL_LOG, EVENTS, INBOX
 from stream import intake
+from stream.dead_letters import ROW_MAX
 from stream.intake import AGE_SECONDS, CHUNK_OFFSETS, CHUNKS_HELD, DAY_MS, Chunk, Intake, Stored
 from tests.pipe import AGENT, MASTER, TENANT, TRACE, Told, envelope
 from tracefuse import control, wire
@@ -296,3 +297,27 @@ def test_forged_records_are_counted() -> None:
 
     assert everything(into) == []
     assert into.dropped["bad_mac"] == 1
+
+
+def test_results_that_cannot_be_read_reach_the_limit() -> None:
+    """Nobody else keeps them: a sink older than the workers must not pass over what they write."""
+    into = fresh(topic=INBOX)
+    steps(into, (1, 0, 0))
+    for _ in range(ROW_MAX):
+        assert not into.limit.reached
+        into.add(into.expected, AT_MS, [(wire.KIND, codec.INBOX)], b'{"type":"step",', now=0.0)
+
+    assert into.limit.reached
+    assert into.dropped["malformed"] == ROW_MAX
+
+
+def test_events_that_cannot_be_read_do_not() -> None:
+    """The join keeps those and judges them; and a forger stops nobody."""
+    into = fresh()
+    for line in (b"{", b"{}") * ROW_MAX:
+        headers, value = envelope([line])
+        into.add(into.expected, AT_MS, headers, value, now=0.0)
+        into.add(into.expected, AT_MS, headers, value + b"x", now=0.0)
+
+    assert into.dropped.total() == 4 * ROW_MAX
+    assert not into.limit.reached
