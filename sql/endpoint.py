@@ -6,12 +6,16 @@ decided in `sql/protocol.py`.
 
 import asyncio
 import json
+import os
+import sys
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from aiohttp import web
@@ -152,11 +156,7 @@ def _prepared(
 def _run(connection: Connection, statement: Statement, values: Mapping[str, str]) -> Answer:
     sql: Any = statement.sql  # chdb takes bytes, whatever its hints say; SQL need not be UTF-8
     if statement.data is not None:
-        with connection.send_insert(sql, statement.format) as insert:
-            if statement.data:
-                insert.append(statement.data)
-            done = insert.finish()
-        return Answer(b"", "", _summary(written_rows=done.rows_written, seconds=done.elapsed))
+        return _written(connection, statement, statement.data)
     result = connection.query(sql, statement.format, params=values)
     summary = _summary(
         read_rows=result.storage_rows_read(),
@@ -165,6 +165,31 @@ def _run(connection: Connection, statement: Statement, values: Mapping[str, str]
         seconds=result.elapsed(),
     )
     return Answer(result.bytes() or b"", statement.format if statement.has_result else "", summary)
+
+
+def _written(connection: Connection, statement: Statement, data: bytes) -> Answer:
+    """Insert a block, and know that it stands.
+
+    chdb's streaming insert reports success for rows that it then fails to write: on a full disk,
+    against a constraint, with too many parts. A query tells; it takes binary data from a file only.
+    """
+    with _file(data) as path:
+        source = f"\nFROM INFILE '{path}'\n".encode()
+        form = b"\nFORMAT " + statement.format.encode()
+        sql: Any = statement.sql + source + statement.settings + form
+        done = connection.query(sql, "TabSeparated")
+    return Answer(b"", "", _summary(written_rows=done.rows_written(), seconds=done.elapsed()))
+
+
+@contextmanager
+def _file(data: bytes) -> Iterator[str]:
+    """A path at which this process finds the data: in memory where the system has such files."""
+    linux = sys.platform == "linux"
+    with os.fdopen(os.memfd_create("block"), "wb") if linux else TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        file.seek(0)  # elsewhere a descriptor's path shares its position
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def _summary(

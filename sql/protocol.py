@@ -54,6 +54,7 @@ _PIECE = re.compile(
     | \b FORMAT \s+ (?! (?: ASC | DESC | END ) \b ) (?P<format> \w+ )
     | \b (?P<source> SELECT | WITH | VALUES ) \b
     | \b (?P<file> INTO \s+ OUTFILE | FROM \s+ INFILE ) \b
+    | \b (?P<settings> SETTINGS ) \s+ \w+ \s* =
     | (?P<end> ; )
     """
 )
@@ -103,7 +104,8 @@ def refusal(error: Exception) -> Refused:
 class Statement:
     """One statement, and what is needed to run it.
 
-    `data` is the block of an `INSERT ... FORMAT`, else None. `format` is the format of that data or
+    `data` is the block of an `INSERT ... FORMAT`, else None, and `settings` its SETTINGS clause, which
+    `sql` is without: the source of the data stands between them. `format` is the format of that data or
     of the result. `has_result` is false for statements that answer with nothing.
     """
 
@@ -111,6 +113,7 @@ class Statement:
     format: str
     data: bytes | None = None
     has_result: bool = False
+    settings: bytes = b""
 
 
 def parse(text: bytes, default_format: str) -> Statement:
@@ -134,7 +137,7 @@ def parse(text: bytes, default_format: str) -> Statement:
     Examples
     --------
     >>> parse(b"INSERT INTO t (a) FORMAT TSV\n1\n2\n", "TabSeparated")
-    Statement(sql=b'INSERT INTO t (a)', format='TSV', data=b'1\n2\n', has_result=False)
+    Statement(sql=b'INSERT INTO t (a)', format='TSV', data=b'1\n2\n', has_result=False, settings=b'')
     >>> parse(b"SELECT 1 FORMAT JSON; -- done", "TabSeparated").format
     'JSON'
     """
@@ -142,14 +145,17 @@ def parse(text: bytes, default_format: str) -> Statement:
     first = _FIRST_WORD.match(text, lead)
     word = first[1].upper() if first else b""
     inserts, named, end = word == b"INSERT", "", len(text)
+    settings: int | None = None
     for piece in _PIECE.finditer(text, lead):
         if piece["file"]:
             raise Refused(NOT_IMPLEMENTED, "Files of the server are out of reach.")
         if piece["source"]:
             inserts = False
+        if piece["settings"]:
+            settings = piece.start()
         if piece["format"]:
             if inserts:
-                return _streamed_insert(text, piece)
+                return _insert(text, piece, settings)
             if _closes(text, piece.end()):
                 named = piece["format"].decode()
         if piece["end"]:
@@ -162,10 +168,14 @@ def parse(text: bytes, default_format: str) -> Statement:
     return Statement(text[:end], named or default_format, has_result=word in _WITH_RESULT)
 
 
-def _streamed_insert(text: bytes, piece: re.Match[bytes]) -> Statement:
+def _insert(text: bytes, piece: re.Match[bytes], settings: int | None) -> Statement:
     gap = _BEFORE_DATA.match(text, piece.end())
     start = gap.end() if gap else piece.end()
-    return Statement(text[: piece.start()].rstrip(), piece["format"].decode(), text[start:])
+    end = piece.start() if settings is None else settings
+    return Statement(
+        text[:end].rstrip(), piece["format"].decode(), text[start:],
+        settings=text[end : piece.start()].rstrip(),
+    )  # fmt: skip
 
 
 def _closes(text: bytes, position: int) -> bool:

@@ -217,6 +217,17 @@ def test_errors_carry_the_code_of_a_server(
     assert getattr(failed.value, "code", None) == code
 
 
+def test_an_insert_that_fails_while_writing_is_no_success(store: Store, client: Client) -> None:
+    """Rows that the engine could read but not write: the client is told, not thanked."""
+    client.command("CREATE OR REPLACE TABLE small (a UInt64, CONSTRAINT c CHECK a < 3) ORDER BY a")
+    refused, body = post(store, b"INSERT INTO small -- why\nFORMAT TSV\n1\n5\n")
+    taken, _ = post(store, b"INSERT INTO small SETTINGS max_threads = 1 FORMAT TSV\n1\n2\n")
+
+    assert refused.headers["X-ClickHouse-Exception-Code"] == "469", body
+    assert json.loads(taken.headers["X-ClickHouse-Summary"])["written_rows"] == "2"
+    assert value(client, "SELECT count() FROM small") == 2
+
+
 def test_every_kind_of_statement_is_answered(client: Client) -> None:
     """DDL, SHOW, EXPLAIN and the rest behave as commands of a server; `;` and comments are fine."""
     client.command("ALTER TABLE events ADD COLUMN extra UInt8; -- new")

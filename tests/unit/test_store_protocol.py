@@ -88,7 +88,7 @@ def test_answers_are_packed_as_the_client_asks(accepted: str) -> None:
         (b"INSERT INTO `FORMAT a` FORMAT TSV\n1", b"INSERT INTO `FORMAT a`", b"1"),
         (
             b"INSERT INTO t SETTINGS x='FORMAT a' FORMAT TSV 1",
-            b"INSERT INTO t SETTINGS x='FORMAT a'",
+            b"INSERT INTO t",
             b"1",
         ),
     ],
@@ -98,6 +98,16 @@ def test_an_insert_is_parted_from_its_data(text: bytes, sql: bytes, data: bytes)
     statement = parse(text, "TabSeparated")
 
     assert (statement.sql, statement.data) == (sql, data)
+
+
+def test_settings_of_an_insert_stand_apart() -> None:
+    """Between table and settings comes the source of the data; a column of that name is none."""
+    text = b"INSERT INTO t (settings, a) -- x\nSETTINGS x = 'FORMAT a', y = 1\nFORMAT TSV\n1\t2"
+    statement = parse(text, "TabSeparated")
+
+    assert statement.sql == b"INSERT INTO t (settings, a) -- x"
+    assert statement.settings == b"SETTINGS x = 'FORMAT a', y = 1"
+    assert statement.data == b"1\t2"
 
 
 @pytest.mark.parametrize(
