@@ -7,17 +7,20 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import clickhouse_connect
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from clickhouse_connect.driver.client import Client
 
 from ingest.keys import Keys
 from ingest.settings import Settings
+from ingest.topics import EVENTS, PARTITIONS
 from stream import sink
 from tests.pipe import TENANT, Told, envelope, trace_id
 from tracefuse import wire
 from tracefuse.events import Event
 
 PATIENCE_SECONDS = 60.0  # a busy machine; a test that holds takes two
+TRACES, LINES = 40, 10
+BATCH = TRACES * LINES  # events of one batch
 # O2: every line once, every event once.
 COUNTS = (
     "SELECT count(), uniqExact(_topic, _partition, _offset, _idx), uniqExact(event_id) FROM events"
@@ -79,3 +82,58 @@ async def until(
         assert time.monotonic() < deadline, f"not within {seconds} s"
         assert not any(task.done() for task in tasks), "it ended by itself"
         await asyncio.sleep(0.05)
+
+
+# -- an outage of the store ---------------------------------------------------------------------------
+
+
+def stored(settings: Settings) -> tuple[int, int, int]:
+    """Rows, places, events."""
+    with client(settings) as db:
+        rows, places, events = db.query(COUNTS).result_rows[0]
+    return rows, places, events
+
+
+def batch(number: int) -> list[list[Event]]:
+    """Envelopes of as many traces, of their own for each number."""
+    return [told(number * 1000 + n, LINES) for n in range(TRACES)]
+
+
+async def committed(settings: Settings, group: str) -> list[int | None]:
+    """What the group has committed, by partition."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap, group_id=group, enable_auto_commit=False
+    )
+    async with consumer:
+        return [await consumer.committed(TopicPartition(EVENTS, n)) for n in range(PARTITIONS)]
+
+
+async def ends(settings: Settings) -> int:
+    """Events of all tests on this broker so far: records of `LINES` each."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    async with consumer:
+        found = await consumer.end_offsets([TopicPartition(EVENTS, n) for n in range(PARTITIONS)])
+    return int(sum(found.values())) * LINES
+
+
+async def through(
+    stack: tuple[Settings, Keys], number: int, hurt: Callable[[], Any], heal: Callable[[], Any]
+) -> None:
+    """Store, hurt, send more, wait, heal; everything is there at the end, once."""
+    settings, held = stack
+    async with sinking(settings, held) as task:
+        await send(settings, held, batch(number))
+        total = await ends(settings)
+        await until(lambda: stored(settings)[2] == total, 60, task)
+        await asyncio.sleep(sink.COMMIT_SECONDS + 0.5)
+        before = await committed(settings, sink.GROUP)
+        await asyncio.to_thread(hurt)
+        await send(settings, held, batch(number + 1))
+        await asyncio.sleep(sink.SESSION_MS / 1000 + 1)  # whoever stopped polling were out by now
+        assert not task.done()
+        assert await committed(settings, sink.GROUP) == before
+        await asyncio.to_thread(heal)
+        total += BATCH
+        await until(lambda: stored(settings)[2] == total, 60, task)
+        await asyncio.sleep(1.0)
+    assert stored(settings) == (total, total, total)

@@ -14,26 +14,23 @@ from typing import Any
 
 import clickhouse_connect
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ingest import keys
 from ingest.broker import Broker
 from ingest.keys import Keys
 from ingest.provision import provision
 from ingest.settings import Settings
-from ingest.topics import EVENTS, PARTITIONS
+from ingest.topics import PARTITIONS
 from sql.migrate import migrate
 from sql.server import Store
 from stream import intake, sink, tables
 from stream.columns import Block
 from stream.tables import Tables
-from tests.sinking import COUNTS, client, send, sinking, told, until
+from tests.sinking import LINES, batch, client, ends, send, sinking, stored, through, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 Stack = tuple[Settings, Keys, Store]
-TRACES, LINES = 40, 10
-BATCH = TRACES * LINES
 
 
 @pytest.fixture
@@ -51,60 +48,11 @@ def own(own_broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         yield settings, held, store
 
 
-def stored(settings: Settings) -> tuple[int, int, int]:
-    """Rows, places, events."""
-    with client(settings) as db:
-        rows, places, events = db.query(COUNTS).result_rows[0]
-    return rows, places, events
-
-
-def batch(number: int) -> list[Any]:
-    return [told(number * 1000 + n, LINES) for n in range(TRACES)]
-
-
-async def committed(settings: Settings, group: str) -> list[int | None]:
-    """What the group has committed, by partition."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap, group_id=group, enable_auto_commit=False
-    )
-    async with consumer:
-        return [await consumer.committed(TopicPartition(EVENTS, n)) for n in range(PARTITIONS)]
-
-
-async def ends(settings: Settings) -> int:
-    """Events of all tests of this file so far: records of `LINES` each."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
-    async with consumer:
-        found = await consumer.end_offsets([TopicPartition(EVENTS, n) for n in range(PARTITIONS)])
-    return int(sum(found.values())) * LINES
-
-
-async def through(own: Stack, number: int, hurt: Any, heal: Any) -> None:
-    """Store, hurt, send more, wait, heal; everything is there at the end, once."""
-    settings, held, _ = own
-    async with sinking(settings, held) as task:
-        await send(settings, held, batch(number))
-        total = await ends(settings)
-        await until(lambda: stored(settings)[2] == total, 60, task)
-        await asyncio.sleep(sink.COMMIT_SECONDS + 0.5)
-        before = await committed(settings, sink.GROUP)
-        await asyncio.to_thread(hurt)
-        await send(settings, held, batch(number + 1))
-        await asyncio.sleep(sink.SESSION_MS / 1000 + 1)  # whoever stopped polling were out by now
-        assert not task.done()
-        assert await committed(settings, sink.GROUP) == before
-        await asyncio.to_thread(heal)
-        total += BATCH
-        await until(lambda: stored(settings)[2] == total, 60, task)
-        await asyncio.sleep(1.0)
-    assert stored(settings) == (total, total, total)
-
-
 def test_it_is_killed_and_comes_back(own: Stack) -> None:
     """On the same directory: what was acknowledged is there, the rest follows by itself."""
     _, _, store = own
 
-    asyncio.run(through(own, 1, store.kill, store.start))
+    asyncio.run(through(own[:2], 1, store.kill, store.start))
 
 
 def test_it_hangs(own: Stack) -> None:
@@ -114,7 +62,7 @@ def test_it_hangs(own: Stack) -> None:
     def signalled(number: int) -> Any:
         return lambda: os.kill(store.pid, number)
 
-    asyncio.run(through(own, 3, signalled(signal.SIGSTOP), signalled(signal.SIGCONT)))
+    asyncio.run(through(own[:2], 3, signalled(signal.SIGSTOP), signalled(signal.SIGCONT)))
 
 
 def test_it_refuses(own: Stack) -> None:
@@ -129,7 +77,7 @@ def test_it_refuses(own: Stack) -> None:
 
         return call
 
-    asyncio.run(through(own, 5, rename("events", "away"), rename("away", "events")))
+    asyncio.run(through(own[:2], 5, rename("events", "away"), rename("away", "events")))
 
 
 async def unanswered(own: Stack, number: int) -> tuple[int, int, int]:
