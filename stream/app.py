@@ -24,6 +24,7 @@ from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, EVENTS, INBOX, PARTITIONS
 from stream.build import build
 from stream.dead_letters import TooManyDeadLetters
+from stream.lag import LAG_SECONDS, Lag
 from stream.worker import Record, Worker, cores
 
 log = logging.getLogger("tracefuse.worker")
@@ -33,6 +34,8 @@ GROUP = "tracefuse-worker"
 SESSION_SECONDS = 12.0
 STUCK_SECONDS = 60.0  # ticks come twice a second: no record for a minute means that nothing is read
 BATCH = 500
+# Records in memory between broker and handler, for each topic; beyond that their partitions pause.
+BUFFER = 2000
 WITHIN = 0.005  # seconds to gather a batch: two hops of this stay within the latency promised
 
 
@@ -77,12 +80,16 @@ def create_app(settings: Settings, worker: Worker, instance: str) -> App:
         broker_max_poll_records=2000,
         consumer_max_fetch_size=4 << 20,
         consumer_group_instance_id=instance or None,
-        stream_buffer_maxsize=16384,
+        stream_buffer_maxsize=BUFFER,
         stream_wait_empty=True,
     )
     app.worker = worker
     for name in (EVENTS, INBOX):
         _follow(app, name, worker)
+
+    @app.task
+    async def look() -> None:
+        await _show_lag(app, worker)
 
     @app.on_partitions_revoked.connect
     async def revoked(*_: Any, **__: Any) -> None:
@@ -111,6 +118,20 @@ def _follow(app: App, name: str, worker: Worker) -> None:
             except BaseException:
                 log.exception("A batch of %s can't be handled; the worker ends.", name)
                 os._exit(70)
+
+
+async def _show_lag(app: App, worker: Worker) -> None:
+    stages, lag = {EVENTS: "join", INBOX: "detect"}, Lag()
+    while True:
+        await asyncio.sleep(LAG_SECONDS)
+        positions = worker.positions()
+        try:
+            ends = await app.consumer.highwaters(*(faust.types.TP(*tp) for tp in positions))
+        except Exception as error:  # between two owners, or without a broker: the next look tells
+            log.info("Lag not known: %s", error)
+            continue
+        behind = {tp: ends.get(faust.types.TP(*tp), at) - at for tp, at in positions.items()}
+        lag.show({(stages[topic], topic, n): records for (topic, n), records in behind.items()})
 
 
 def _record(message: Any) -> Record:

@@ -23,9 +23,9 @@ from tracefuse.events import Event
 CHUNK_OFFSETS = 512
 # Far below the 256 MB at which ClickHouse would cut one insert into two parts.
 CHUNK_BYTES = 16 << 20
-# With 150 ms of fetching and the inserts of seven other partitions, rows are there within a second of the
-# broker's time; each insert costs the store 15 ms, so a shorter wait would be paid by everybody.
-AGE_SECONDS = 0.5
+# With fetching and the inserts of seven other partitions, rows are there within a second of the
+# broker's time; each insert costs the store 9 ms, so a shorter wait would be paid by everybody.
+AGE_SECONDS = 0.75
 # Two full chunks wait at most; the partition is paused before there is a third.
 CHUNKS_HELD = 2
 # Event ids remembered per partition: 30 s of one partition's share of 8,000 events/s, about 5 MB.

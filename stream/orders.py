@@ -180,11 +180,13 @@ class _Desk:
 
     async def control(self, order: Command) -> None:
         key, payload, headers = sealed(order, self._signer)
-        await self._send(CONTROL, key, payload, headers)
+        place = control.partition_of_scope(order.scope)
+        await self._send(CONTROL, place, key, payload, headers)
 
     async def log(self, order: Command) -> None:
         _, payload, headers = sealed(order, self._signer)
-        await self._send(CONTROL_LOG, order.scope, payload, headers)
+        place = wire.partition_of(order.scope)
+        await self._send(CONTROL_LOG, place, order.scope, payload, headers)
 
     async def inbox(self, order: Command) -> int:
         """Offset of the record in the agent's inbox."""
@@ -198,16 +200,15 @@ class _Desk:
             sig=self._signer.sign(key, payload),
             payload=payload,
         )
+        whose = wire.agent_key(tenant, agent_id)
         headers = [(wire.KIND, codec.INBOX)]
-        return await self._send(
-            INBOX, wire.agent_key(tenant, agent_id), codec.encode(fact), headers
-        )
+        return await self._send(INBOX, wire.partition_of(whose), whose, codec.encode(fact), headers)
 
     async def _send(
-        self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]
+        self, topic: str, place: int, key: str, value: bytes, headers: list[tuple[str, bytes]]
     ) -> int:
         sent = await self._producer.send_and_wait(
-            topic, value, key.encode(), partition=wire.partition_of(key), headers=headers
+            topic, value, key.encode(), partition=place, headers=headers
         )
         return int(sent.offset)
 
@@ -219,6 +220,7 @@ class _Reader:
         self._names = {
             control.control_key(scope, author).encode(): author for author in ("auto", "human")
         }
+        self._place = control.partition_of_scope(scope)
         self._verifier = CommandVerifier(keys.command_keys)
         self._found: dict[str, Standing] = {}
         self._consumer = AIOKafkaConsumer(
@@ -241,7 +243,7 @@ class _Reader:
 
     async def catch_up(self) -> None:
         """Read what is there now."""
-        partitions = [TopicPartition(CONTROL, n) for n in range(wire.PARTITIONS)]
+        partitions = [TopicPartition(CONTROL, self._place)]
         self._consumer.assign(partitions)
         await self._consumer.seek_to_beginning(*partitions)
         ends = await self._consumer.end_offsets(partitions)

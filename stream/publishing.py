@@ -76,19 +76,23 @@ class Publisher:
             (wire.KID, self._signer.kid.encode()),
             (wire.SIG, self._signer.sign(key, payload)),
         ]
-        sent = [await self._keyed(CONTROL, key, payload, headers)]
+        place = control.partition_of_scope(command.scope)
+        sent = [await self._keyed(CONTROL, place, key, payload, headers)]
         if log:
-            sent.append(await self._keyed(CONTROL_LOG, command.scope, payload, headers))
+            place = wire.partition_of(command.scope)
+            sent.append(await self._keyed(CONTROL_LOG, place, command.scope, payload, headers))
         return sent
 
     async def _forget(self, output: Forget) -> Any:
-        return await self._keyed(CONTROL, output.key, None, [])
+        place = control.partition_of_scope(output.key.rpartition(":")[0])
+        return await self._keyed(CONTROL, place, output.key, None, [])
 
     async def _keyed(
-        self, topic: str, key: str, value: bytes | None, headers: list[tuple[str, bytes]]
-    ) -> Any:
+        self, topic: str, place: int, key: str, value: bytes | None,
+        headers: list[tuple[str, bytes]],
+    ) -> Any:  # fmt: skip
         return await self._producer.send(
-            topic, value, key=key.encode(), partition=wire.partition_of(key), headers=headers
+            topic, value, key=key.encode(), partition=place, headers=headers
         )
 
 

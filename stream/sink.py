@@ -27,6 +27,7 @@ from ingest.settings import Settings, from_environment
 from stream.columns import Block
 from stream.dead_letters import TooManyDeadLetters
 from stream.intake import Chunk, Intake
+from stream.lag import LAG_SECONDS, Lag
 from stream.positions import Unready, positions
 from stream.rows import TABLES
 from stream.tables import Tables
@@ -83,6 +84,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             async with asyncio.TaskGroup() as self._tasks:
                 await self._consumer.start()
                 self._tasks.create_task(self._prove())
+                self._tasks.create_task(self._look())
                 while True:
                     await self._turn()
         except ExceptionGroup as group:
@@ -151,12 +153,20 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._proved = begun
             except KafkaError as error:  # a rebalance is under way, or the broker is away
                 log.info("Positions not committed: %s", error)
-            for tp, intake in self._intakes.items():
-                end = self._consumer.highwater(tp)
-                if end is not None:
-                    lag = metrics.LAG.labels("sink", tp.topic, str(tp.partition))
-                    lag.set(max(0, end - intake.safe))
             await asyncio.sleep(COMMIT_SECONDS)
+
+    async def _look(self) -> None:
+        """Show how far the rows are behind what Kafka holds."""
+        lag = Lag()
+        while True:
+            await asyncio.sleep(LAG_SECONDS)
+            safe = {tp: intake.safe for tp, intake in self._intakes.items()}
+            try:
+                ends = await self._consumer.end_offsets(list(safe)) if safe else {}
+            except KafkaError as error:
+                log.info("Lag not known: %s", error)
+                continue
+            lag.show({("sink", *tp): end - safe[tp] for tp, end in ends.items()})
 
     @property
     def _ours(self) -> bool:

@@ -124,6 +124,10 @@ class Worker:
         """Whether any partition is in our hands."""
         return bool(self._owned)
 
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Where each owned partition goes on."""
+        return {tp: owned.core.partition.offset + 1 for tp, owned in self._owned.items()}
+
     async def start(self) -> None:
         """Connect; must run in the loop that will run the batches."""
         if self._producer is not None:
@@ -167,7 +171,7 @@ class Worker:
                     topic, number, readers[number], begins
                 )
         metrics.RESTORE_SECONDS.observe(time.monotonic() - started)
-        return {tp: owned.core.partition.offset + 1 for tp, owned in self._owned.items()}
+        return self.positions()
 
     async def _take(
         self, topic: str, number: int, reader: checkpoint.Reader, begins: dict[tuple[str, int], int]

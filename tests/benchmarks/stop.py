@@ -95,8 +95,9 @@ class Stops:
         loopers.go()
         loopers.wait(60.0 + 4 * TRIP_S * options.trips / (PROCESSES * WIDTH))
         waits = cpu.waited_ms(everybody)
-        used = sum(by_kind(everybody).values()) - sum(before.values())
-        used += sum(one.cpu_s for one in loopers.exits.values()) * 1e6
+        each = {kind: us - before[kind] for kind, us in by_kind(everybody).items()}
+        each["loopers"] = sum(one.cpu_s for one in loopers.exits.values()) * 1e6
+        used = sum(each.values())
         seconds, after = monotonic() - began, cpu.Machine.now()
         background.process.terminate()
         background.wait(60.0)
@@ -105,6 +106,7 @@ class Stops:
             "cores": 2, "load_before": load_before, "load_after": cpu.load(),
             "cpu": cpu.shares(machine, after, used / 1e6), "seconds": round(seconds, 1),
             "waited_ms_per_s": cpu.a_second(waited, waits, seconds),
+            "cpu_ms_per_s": {kind: round(us / 1e3 / seconds, 1) for kind, us in each.items()},
             "python": platform.python_version(),
         }  # fmt: skip
         found["problems"] += [*background.problems(), *loopers.problems(), *stage.dead()]
@@ -216,6 +218,7 @@ def table(found: Json) -> str:
         f"events      {events['sent']} sent, {events['stored']} stored, {events['lost']} lost",
         f"signals     {found['signals']}, {found['background_refused']} refused",
         f"waited      {machine['waited_ms_per_s']} ms a second for a core",
+        f"used        {machine['cpu_ms_per_s']} ms a second of a core",
         f"machine     {machine['cpu']}, load {machine['load_before'][0]} to "
         f"{machine['load_after'][0]}, {machine['seconds']} s",
     ]

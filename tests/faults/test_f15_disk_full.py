@@ -184,6 +184,7 @@ def hurt(
 ) -> Iterator[tuple[Settings, Keys, SmallDisk]]:
     """A pipeline whose store has a small disk."""
     monkeypatch.setattr(sink, "GROUP", f"sink-{tmp_path.name}")
+    monkeypatch.setattr(sink, "RETRY_SECONDS_MAX", 0.5)  # 5 in earnest: a test need not wait
     with small_disk(tmp_path / "store", STORE_MIB) as disk, Store(tmp_path / "store") as store:
         with clickhouse_connect.get_client(host=store.host, port=store.port) as connected:
             migrate(connected)

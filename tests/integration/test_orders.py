@@ -50,9 +50,10 @@ class Owner:
 async def write(settings: Settings, command: Command, keys: Keys, author: str) -> None:
     """Put a command on the control topic, signed by the key of `author`."""
     key, payload, headers = orders.sealed(command, keys.signer(author))
+    place = control.partition_of_scope(command.scope)
     async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap) as producer:
         await producer.send_and_wait(
-            CONTROL, payload, key.encode(), partition=wire.partition_of(key), headers=headers
+            CONTROL, payload, key.encode(), partition=place, headers=headers
         )
 
 
@@ -80,7 +81,7 @@ async def records(
 async def standing(settings: Settings, scope: str, author: str) -> Command | None:
     """The newest control record of a scope."""
     key = control.control_key(scope, author)
-    found = await records(settings, CONTROL, wire.partition_of(key), key)
+    found = await records(settings, CONTROL, control.partition_of_scope(scope), key)
     return control.decode(found[-1].value) if found else None
 
 
@@ -111,7 +112,7 @@ def test_a_kill_needs_no_worker(place: tuple[Settings, Keys]) -> None:
     async def main() -> None:
         stop = await orders.force(settings, keys, scope, "seen it lie")
         key = control.control_key(scope, "human")
-        (record,) = await records(settings, CONTROL, wire.partition_of(key), key)
+        (record,) = await records(settings, CONTROL, control.partition_of_scope(scope), key)
         (told,) = await ordered(settings, "alone")
         logged = await records(settings, CONTROL_LOG, wire.partition_of(scope), scope)
         kid = wire.header(record.headers, wire.KID).decode()

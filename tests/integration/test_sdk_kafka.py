@@ -18,7 +18,16 @@ from ingest.settings import Settings
 from tests.reading import lines, read
 from tracefuse import wire
 from tracefuse.clock import monotonic, now_us
-from tracefuse.control import Command, Reason, State, agent_scope, control_key, encode, run_scope
+from tracefuse.control import (
+    Command,
+    Reason,
+    State,
+    agent_scope,
+    control_key,
+    encode,
+    partition_of_scope,
+    run_scope,
+)
 from tracefuse.errors import CircuitOpen
 from tracefuse.events import Event
 from tracefuse.signing import envelope_mac
@@ -51,7 +60,7 @@ class Desk:
         self.loop.run_until_complete(
             self.producer.send_and_wait(
                 wire.CONTROL, payload, key.encode(),
-                partition=wire.partition_of(key), headers=headers,
+                partition=partition_of_scope(command.scope), headers=headers,
             )
         )  # fmt: skip
         return began

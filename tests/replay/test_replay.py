@@ -52,12 +52,12 @@ def play(
     return asyncio.run(all_of_it())
 
 
-def test_twelve_kills_and_two_rebalances(stack: tuple[Settings, Keys], tmp_path: Path) -> None:
-    """Every step, signal, command and incident under faults is what the log says it must be."""
+def survived(stack: tuple[Settings, Keys], folder: Path, seed: int, rebalance: bool) -> None:
+    """Twelve kills, and what the log says of them."""
     settings, keys = stack
-    processes = Processes(settings, tmp_path)
+    processes = Processes(settings, folder)
     try:
-        sent = play(settings, keys, processes, kills=12, seed=1, rebalance=True)
+        sent = play(settings, keys, processes, kills=12, seed=seed, rebalance=rebalance)
         time.sleep(3.0)
     finally:
         processes.stop()
@@ -69,6 +69,18 @@ def test_twelve_kills_and_two_rebalances(stack: tuple[Settings, Keys], tmp_path:
     assert report.compared["command"] > 10
     assert report.compared["signal"] >= report.compared["incident"] > 10
     assert report.repeats.total() > 0, "no kill hit anything: the test proves nothing"
+
+
+def test_twelve_kills_and_two_rebalances(stack: tuple[Settings, Keys], tmp_path: Path) -> None:
+    """Every step, signal, command and incident under faults is what the log says it must be."""
+    survived(stack, tmp_path, seed=1, rebalance=True)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10, 30))
+def test_over_many_seeds(stack: tuple[Settings, Keys], tmp_path: Path, seed: int) -> None:
+    """The same at other moments, as often as the promise asks for; every other time without rebalances."""
+    survived(stack, tmp_path, seed, rebalance=seed % 2 == 0)
 
 
 @pytest.mark.parametrize("broken", ["wall_clock", "local_timer", "no_src"])

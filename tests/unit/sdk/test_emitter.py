@@ -110,11 +110,11 @@ def test_heartbeats_follow_the_runs() -> None:
 
 
 def test_haste_is_bounded() -> None:
-    """Twenty may leave at once, and fifty a second; a pause gives at most the twenty back."""
+    """Twenty may leave at once, and 25 a second; a pause gives at most the twenty back."""
     haste = Haste(now=0.0)
 
     assert [haste.allows(0.0) for _ in range(21)] == [True] * 20 + [False]
-    assert sum(haste.allows(step / 1000) for step in range(1000)) == pytest.approx(50, abs=1)
+    assert sum(haste.allows(step / 1000) for step in range(1000)) == pytest.approx(25, abs=1)
     assert sum(haste.allows(1000.0) for _ in range(100)) == 20
 
 

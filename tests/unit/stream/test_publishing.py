@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ingest import codec
-from ingest.topics import CONTROL, CONTROL_LOG, FLEET, INBOX, SIGNALS, TOPICS
+from ingest.topics import CONTROL, CONTROL_LOG, FLEET, INBOX, SIGNALS
 from stream.outputs import Forget, Line, Order, Output
 from stream.publishing import RECORD_BYTES_MAX, Publisher
 from tests.pipe import AUTO, VERIFIER
@@ -122,7 +122,7 @@ def test_a_command_goes_to_control_then_to_its_log() -> None:
     command = control.decode(first.value)
 
     assert (first.topic, first.key, first.partition) == (
-        CONTROL, key.encode(), wire.partition_of(key, TOPICS[CONTROL].partitions),
+        CONTROL, key.encode(), control.partition_of_scope(SCOPE),
     )  # fmt: skip
     assert (second.topic, second.key) == (CONTROL_LOG, SCOPE.encode())
     assert second.value == first.value

@@ -142,7 +142,12 @@ class Call(Span):
             extra |= failure(error)
         extra["duration_us"] = self._leave()
         extra.setdefault("status", "ok")
-        self._emit(f"{self._kind}.{_ANSWER[self._kind]}", self._body, extra, "error_type" in extra)
+        self._emit(
+            f"{self._kind}.{_ANSWER[self._kind]}",
+            self._body,
+            extra,
+            self._pressing or "error_type" in extra,
+        )
 
     async def __aexit__(
         self,
@@ -151,6 +156,11 @@ class Call(Span):
         trace: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, trace)
+
+    @property
+    def _pressing(self) -> bool:
+        """Whether its events leave at once: what stops an agent is decided by calls of tools."""
+        return self._kind == "tool"
 
     def _admit(self) -> float:
         try:
@@ -170,7 +180,7 @@ class Call(Span):
 
     def _request(self) -> None:
         self._enter()
-        self._emit(f"{self._kind}.request", self._given, self._asked, True)
+        self._emit(f"{self._kind}.request", self._given, self._asked, self._pressing)
 
     def _emit(self, name: str, body: object, extra: dict[str, Any] | None, urgent: bool) -> None:
         seen = self._fuse.gate.seen(self.run.trace_id, self._tool)

@@ -1,7 +1,8 @@
 """How commands reach the gate: a consumer of the control topic beside the producer, on the same loop.
 
 Reads the compacted topic from its beginning, then follows it. Belongs to no consumer group: every
-process of an agent hears every command. While the broker is away the gate keeps what it knows.
+process of an agent hears every command that may bind it. While the broker is away the gate keeps what
+it knows.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from tracefuse import clock
 from tracefuse.gate import Changed, Gate, Rejected
-from tracefuse.wire import CONTROL, KID, PARTITIONS, SIG, header
+from tracefuse.wire import CONTROL, KID, SIG, header
 
 # The broker answers a fetch at once when there is something; this is how long it waits for it.
 POLL_MS = 1_000
@@ -27,7 +28,7 @@ _log = logging.getLogger("tracefuse")
 
 
 class CommandReader:
-    """Follows the control topic and tells what changed.
+    """Follows the partitions of the control topic that may bind this agent, and tells what changed.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ class CommandReader:
     ) -> None:
         self._bootstrap, self._gate, self._tell = bootstrap, gate, tell
         self._positions = positions
+        self._numbers = gate.partitions
         self._options = dict(options or {})
 
     async def run(self) -> None:
@@ -80,13 +82,13 @@ class CommandReader:
             pause = min(pause * 2, RETRY_SECONDS_MAX)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        partitions = [TopicPartition(CONTROL, number) for number in range(PARTITIONS)]
+        partitions = [TopicPartition(CONTROL, number) for number in self._numbers]
         # Asked before the first fetch: a connection answers in order, and a fetch may wait 1 s.
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         for number, offset in self._positions.items():
-            consumer.seek(partitions[number], offset)
+            consumer.seek(TopicPartition(CONTROL, number), offset)
         behind = {partition for partition, end in ends.items() if end > 0}
         while True:
             for partition in list(behind):

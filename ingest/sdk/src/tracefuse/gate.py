@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tracefuse.control import Command, concerns, control_key, decode
+from tracefuse.control import Command, concerns, control_key, decode, partitions_of_agent
 from tracefuse.restraint import Entry, Restraint, Table, restrains
 from tracefuse.signing import CommandVerifier
 
@@ -75,6 +75,7 @@ class Gate:
         self.ready = False  # whether the first snapshot was read
         self.rejected: dict[str, int] = {}
         self.evicted = 0
+        self.partitions = partitions_of_agent(tenant, agent_id)
         self._tenant, self._agent_id, self._verifier = tenant, agent_id, verifier
         self._access = dict(access or {})
         self._commands: dict[str, Command] = {}  # by record key; oldest change first

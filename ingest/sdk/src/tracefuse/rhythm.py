@@ -8,9 +8,9 @@ from tracefuse.drafts import Run
 BEAT_SECONDS = 1.0
 BEAT_IDLE_SECONDS = 10.0
 # What must not wait leaves at once, as long as it comes less often than this; else it waits for the
-# others, 20 ms at most. Each turn of the producer costs 0.2 to 0.3 ms of processor, whatever it
+# others, 50 ms at most. Each turn of the producer costs 0.2 to 0.3 ms of processor, whatever it
 # carries, so an agent that asks 500 times a second would spend a tenth of a core on haste.
-URGENT_PER_SECOND = 50.0
+URGENT_PER_SECOND = 25.0
 URGENT_BURST = 20.0
 
 
@@ -58,11 +58,11 @@ class Heart:
 
 
 class Haste:
-    """Lets a bounded number of urgent flushes through: 20 at once, 50 a second.
+    """Lets a bounded number of urgent flushes through: 20 at once, 25 a second.
 
     >>> haste = Haste(now=0.0)
     >>> sum(haste.allows(0.0) for _ in range(30)), sum(haste.allows(0.1) for _ in range(30))
-    (20, 5)
+    (20, 2)
     """
 
     def __init__(self, now: float) -> None:
