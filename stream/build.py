@@ -15,7 +15,7 @@ _DECIDING = (
     (detectors, "*.py"),
     (ingest, "codec.py"),
     (ingest, "records.py"),
-    (ingest, "registry.py"),
+    (ingest, "agent_file.py"),
     (stream, "agent_state.py"),
     (stream, "authenticity.py"),
     (stream, "breaker.py"),
