@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from ingest import keys, metrics
+from ingest import garbage, keys, metrics
 from ingest.keys import Keys
 from ingest.settings import Settings
 from stream.build import build
@@ -27,6 +27,7 @@ def run_process(name: str, main: Main, settings: Settings) -> int:
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # each assignment is a page otherwise
     held = keys.load(settings.keys_folder)
     metrics.serve(settings, name, build())
+    garbage.rare()
 
     async def until_told() -> None:
         task = asyncio.ensure_future(main(settings, held))

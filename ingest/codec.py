@@ -31,6 +31,8 @@ ARGS_BYTES_MAX = 4096
 # So many digits in a row may be more than 64 bits. Two calls tell; a regular expression takes 5 µs.
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG = b"0" * 19
+# Nineteen digits behind a point are a fraction, as of most costs.
+_whole = re.compile(rb"(?<![0-9.])[0-9]{19}").search
 
 encode = msgspec.json.Encoder().encode
 _facts = msgspec.json.Decoder(Fact)
@@ -75,7 +77,7 @@ def event(line: bytes) -> Event:
         raise _reason(line, error) from error
     except RecursionError as error:
         raise DecodeError("too_deep") from error
-    if events.encode(decoded) != line or _LONG in line.translate(_DIGITS):
+    if events.encode(decoded) != line or (_LONG in line.translate(_DIGITS) and _whole(line)):
         _strict(line)
     elif line.count(b"{") + line.count(b"[") > DEPTH_MAX:
         # Fingerprints have brackets too; only these three hold what an agent likes.

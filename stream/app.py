@@ -18,7 +18,7 @@ import faust
 import uvloop
 from faust.cli.faust import cli
 
-from ingest import metrics
+from ingest import garbage, metrics
 from ingest.keys import load as load_keys
 from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, EVENTS, INBOX, PARTITIONS
@@ -165,6 +165,7 @@ def main() -> None:
     threading.Thread(target=watch, args=(worker,), daemon=True).start()
     app = create_app(settings, worker, instance)
     app.finalize()
+    garbage.rare()
     # Faust's own `-L uvloop` is read when faust is imported, before this line.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     sys.argv = ["faust", "worker", "-l", "info", "--without-web"]

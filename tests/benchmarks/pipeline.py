@@ -38,7 +38,7 @@ from tracefuse.clock import monotonic, now_us
 RATE = 5_000.0
 AGENTS = 32
 DURATION_S = 120.0
-PROBE_S = 0.25  # a lag is known as exactly as this; a tighter look would cost the store more
+PROBE_S = 0.5  # a lag is known as exactly as this; a tighter look would cost the store more
 PROBES_AGAIN = 30
 NULL_S = 5.0  # two hundred bursts of each agent: what making events costs without an SDK
 SETTLE_S = 60.0
