@@ -30,6 +30,7 @@ Heartbeat = Annotated[float, msgspec.Meta(ge=0.5, le=3600)]
 # A person needs a minute; what nobody answered within a week is asked again.
 Expiry = Annotated[float, msgspec.Meta(ge=10, le=604_800)]
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 Day = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?\Z")]
 
 
@@ -62,7 +63,7 @@ class Tool(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
     latency_ms: Milliseconds = 0.0
     poll: bool = False
     version: Text = ""
-    descriptor: Text = ""
+    descriptor: Sha256 = ""
     undo: Text = ""
     decision_args: tuple[Text, ...] = ()
     result: dict[str, Any] = {}
@@ -72,21 +73,43 @@ class Tool(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
 
 
 class Owner(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """Who answers for the agent, and where alarms go: ``alertmanager`` or an apprise address."""
+    """Who answers for the agent, and where alarms go.
+
+    Parameters
+    ----------
+    name
+        A team or a person. Without one the agent may only read.
+    routes
+        ``alertmanager``, or addresses that apprise understands.
+    """
 
     name: Text = ""
     routes: tuple[Text, ...] = ()
 
 
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """Calls of one access class; 0 means no cap."""
+    """Calls of one access class; 0 means no cap.
+
+    Parameters
+    ----------
+    per_minute, per_day
+        Calls in any minute; calls in a day, UTC.
+    """
 
     per_minute: Count = 0
     per_day: Count = 0
 
 
 class Budgets(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """USD and tokens of one call, one run, an hour and a day; 0 means no cap."""
+    """USD and tokens; 0 means no cap.
+
+    Parameters
+    ----------
+    call_usd, run_usd, hour_usd, day_usd
+        What one call, one run, an hour and a day may cost.
+    call_tokens, run_tokens, hour_tokens, day_tokens
+        What they may use, in and out together.
+    """
 
     run_usd: Usd = 0.0
     day_usd: Usd = 0.0
@@ -120,7 +143,15 @@ class Approval(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_def
 
 
 class Gate(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """What must be shown before an environment is granted: runs, their success, days, people."""
+    """What must be shown before an environment is granted.
+
+    Parameters
+    ----------
+    runs, success, days
+        At least so many runs in the environment before, this share of them well, over so many days.
+    approvers
+        Who grants it; one of them is enough.
+    """
 
     runs: Count = 0
     success: Share = 0.0
@@ -129,7 +160,15 @@ class Gate(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
 
 
 class Bundle(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """One version of code, model, prompt and tools, by its hash, and its share of the runs."""
+    """One version of code, model, prompt and tools.
+
+    Parameters
+    ----------
+    hash
+        Of the bundle, as the agent's events name it.
+    share
+        Of the runs; what is left goes to the stable one.
+    """
 
     hash: Name
     share: Share = 0.0
@@ -140,6 +179,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_de
 
     Parameters
     ----------
+    agent, tenant
+        Its name, and whose it is; no slashes.
     version
         Rises with each change: a lower one than the one in force is refused.
     environment, environments, gates
@@ -148,10 +189,14 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_de
         What it is for, in the owner's words; for reviewers and reports.
     review_by
         The day (``2027-06-30``) after which it may only read until somebody reviewed it.
+    owner
+        Who answers for it.
     tools
         All that it may call, by name.
     limits
-        By access class.
+        Calls by access class.
+    budgets
+        USD and tokens.
     heartbeat_s
         It says that it lives as often as this.
     autonomy
@@ -164,6 +209,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_de
         Calls at once, repeats of a failed call, agents below each other; 0 means no cap.
     timeout_s
         After so long a call of a tool that says nothing itself counts as ended.
+    approvals
+        Rules that make a call wait for a person.
     fallbacks
         What is answered instead, by what failed: the name of a tool, or ``output``.
     bundles

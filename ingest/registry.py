@@ -1,41 +1,44 @@
 """Agents as code: one TOML file per agent. The only configuration of owner, routes, access and caps.
 
-Unknown keys are refused, with file and key in the error. Published versions enter the agent's inbox,
-which alone decides; this module reads and checks.
+Unknown keys are refused, with file, line and key in the error. Published versions enter the agent's
+inbox, which alone decides; this module reads and checks files.
 """
 
-import tomllib
 from pathlib import Path
 
-import msgspec
-
+from ingest.agent_check import BadFile, Mistake, parse
 from ingest.agent_file import Access, AgentFile, Budgets, Limits, Owner, Tool
-from tracefuse.errors import ConfigError
+from ingest.agent_schema import schema
 
-__all__ = ["Access", "AgentFile", "Budgets", "Limits", "Owner", "Tool", "load", "parse"]
-
-
-def parse(text: str, name: str = "agent file") -> AgentFile:
-    """Agent of a TOML text. Raises `ConfigError` to the operator, naming file and key or line."""
-    try:
-        return msgspec.convert(tomllib.loads(text), AgentFile)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
-        raise ConfigError(f"{name}: {error}") from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name}: {error}") from error
+__all__ = [
+    "Access", "AgentFile", "BadFile", "Budgets", "Limits", "Mistake", "Owner", "Tool", "load", "parse",
+    "read", "schema",
+]  # fmt: skip
 
 
 def load(folder: Path) -> dict[tuple[str, str], AgentFile]:
-    """All agents of a folder by (tenant, agent). Raises `ConfigError` on the first bad file."""
+    """All agents of a folder by (tenant, agent). Raises `BadFile` with the mistakes of all files."""
     agents: dict[tuple[str, str], AgentFile] = {}
+    mistakes: list[Mistake] = []
     for path in sorted(folder.glob("*.toml")):
-        agent = parse(_read(path), path.name)
+        try:
+            agent = read(path)
+        except BadFile as error:
+            mistakes += error.mistakes
+            continue
         if (agent.tenant, agent.agent) in agents:
-            raise ConfigError(f"{path.name}: agent {agent.tenant}/{agent.agent} is declared twice")
+            words = f"agent {agent.tenant}/{agent.agent} is declared twice"
+            mistakes.append(Mistake(path.name, 1, "agent", words))
         agents[agent.tenant, agent.agent] = agent
+    if mistakes:
+        raise BadFile(mistakes)
     return agents
+
+
+def read(path: Path) -> AgentFile:
+    """Agent of one file. Raises `BadFile` to its owner."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile([Mistake(path.name, 1, "", str(error))]) from error
+    return parse(text, path.name)

@@ -89,13 +89,7 @@ def test_names_are_parts_of_keys(key: str, name: str) -> None:
     """A slash would make one agent look like another."""
     other = 'tenant = "t"' if key == "agent" else 'agent = "a"'
 
-    assert f"$.{key}" in refused(f'{other}\n{key} = "{name}"')
-
-
-def test_broken_toml_names_its_line() -> None:
-    """The parser's own words, with the file before them."""
-    assert refused("agent = ").startswith("refunds.toml: ")
-    assert "line 2" in refused('agent = "a"\nowner name')
+    assert f"line 2: {key}: " in refused(f'{other}\n{key} = "{name}"')
 
 
 @pytest.mark.parametrize(
@@ -150,7 +144,9 @@ def test_a_folder_holds_each_agent_once(tmp_path: Path) -> None:
 
     assert sorted(found) == [("acme", "billing"), ("acme", "refunds")]
     (tmp_path / "c.toml").write_text(REFUNDS)
-    with pytest.raises(ConfigError, match=r"c\.toml: agent acme/refunds is declared twice"):
+    with pytest.raises(
+        ConfigError, match=r"c\.toml: line 1: agent: agent acme/refunds is declared twice"
+    ):
         load(tmp_path)
 
 

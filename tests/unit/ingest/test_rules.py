@@ -48,7 +48,7 @@ def test_a_rule_answers_yes_or_no(expression: str, args: dict[str, Any], expecte
 )
 def test_what_is_no_rule_is_refused_when_it_is_checked(expression: str, words: str) -> None:
     """With the place in the expression, before it ever decides."""
-    with pytest.raises(ConfigError, match="^rule: ") as caught:
+    with pytest.raises(ConfigError, match=r"^rule: ") as caught:
         Rule(expression)
 
     assert words in str(caught.value)
