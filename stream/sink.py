@@ -195,6 +195,8 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             if record.offset == intake.expected:
                 intake.add(record.offset, record.timestamp, record.headers, record.value, now)
+            if intake.limit.reached:
+                break  # here, so that the offset that it names is the last one that can't be read
         for reason, count in intake.dropped.items():
             metrics.ROWS_DROPPED.labels(reason).inc(count)
         metrics.REPEATS.labels("sink").inc(intake.repeats)

@@ -40,7 +40,9 @@ RECORDS, RECORD_BYTES = 20_000, 20_000  # beyond what a slow worker takes in an 
 # A worker at rest has 150 MiB; its buffers may add 2 x BUFFER records and what its fetches hold.
 MEMORY_BYTES = 340 << 20
 STOP_SECONDS = 2.0
-SECONDS, PAUSE_SECONDS = 5.0, 0.2
+START_SECONDS = 60.0
+LAG, APPLIED = "tracefuse_lag_records", "tracefuse_processed_records_total"
+SECONDS, PAUSE_SECONDS = 6.0, 0.2
 
 
 class Seen(NamedTuple):
@@ -88,8 +90,11 @@ def stopped(settings: Settings, held: Keys, fuse: tracefuse.Fuse) -> float:
 
 def scraped(settings: Settings, name: str) -> float:
     """Sum of a metric over the partitions of events, as Prometheus would read it."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/metrics") as answer:
-        text = answer.read().decode()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/metrics") as answer:
+            text = answer.read().decode()
+    except OSError:  # it has not started yet
+        return 0.0
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
@@ -103,16 +108,23 @@ def watch(
 ) -> Seen:
     """Let the workers be slow while a person stops one run after the other."""
     most, stops = dict.fromkeys(workers, 0), []
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    began = time.monotonic()
+    while time.monotonic() - began < seconds or (
+        # However long they take to start: it goes on until both have taken in what they may.
+        time.monotonic() - began < seconds + START_SECONDS
+        and (
+            not (scraped(settings, LAG) and scraped(settings, APPLIED))
+            or max(most.values()) < MEMORY_BYTES
+        )
+    ):
         stops.append(stopped(settings, held, fuse))
         for name, worker in workers.items():
             most[name] = max(most[name], psutil.Process(worker.pid).memory_info().rss)
         time.sleep(PAUSE_SECONDS)
     return Seen(
         most,
-        lag=scraped(settings, "tracefuse_lag_records"),
-        applied=scraped(settings, "tracefuse_processed_records_total"),
+        lag=scraped(settings, LAG),
+        applied=scraped(settings, APPLIED),
         stops=stops,
     )
 
@@ -136,7 +148,6 @@ def play(folder: Path, seconds: float) -> Seen:
             bootstrap=broker.bootstrap, credential=held.credential("acme", "refunds")
         )
         stack.callback(fuse.close)
-        time.sleep(5.0)  # they start, and share the partitions
         return watch(told, held, fuse, bounded.running | boundless.running, seconds)
 
 
