@@ -100,7 +100,7 @@ class Demo:
         from stream.registration import publish
 
         agents = prepare(self._folder, self._keys, self.tenant, self._roles)
-        asyncio.run(publish(self._settings, agents))
+        asyncio.run(publish(self._settings, self._keys, agents))
         faulty = sum(role.faulty for role in self._roles)
         self._out.say(
             f"{len(agents)} agents of tenant {self.tenant}, {faulty} of them will misbehave; "

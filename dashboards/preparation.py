@@ -7,6 +7,7 @@ harmless when repeated.
 from pathlib import Path
 
 from dashboards.clickhouse import client
+from ingest import keys
 from ingest.provision import provision
 from ingest.registry import load
 from ingest.settings import Settings
@@ -30,4 +31,5 @@ async def registry(settings: Settings) -> int:
         return 0
     from stream.registration import publish
 
-    return await publish(settings, load(Path(settings.registry)).values())
+    held = keys.load(settings.keys_folder)
+    return await publish(settings, held, load(Path(settings.registry)).values())

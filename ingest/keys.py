@@ -1,39 +1,59 @@
-"""Keys of one machine: a tenant master key and the workers' command key, in files only their owner reads.
+"""Keys of one machine: a master key, and signing keys by generation, in files only their owner reads.
 
-Production mounts the same files from a secret store.
+Production mounts the same files from a secret store. A signing key ``auto`` begins as ``auto.key`` and is
+called ``auto/1``; its second generation is ``auto.2.key``. What signed before is kept as a public key,
+``auto.1.pub``, and accepted until somebody removes the file.
+
+    rotate ──► next generation is known to all, the first one signs ──► use ──► the next one signs
 """
 
+import contextlib
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracefuse.credentials import Credential, issue
 from tracefuse.errors import ConfigError
 from tracefuse.signing import CommandSigner, derive
 
-_NAMES = ("master.key", "auto.key", "human.key")
-AUTO_KID = "auto/1"
-HUMAN_KID = "human/1"
+MASTER = "master"
+# Who signs: the workers their commands, the person at this machine, whoever publishes agents' files.
+AUTHORS = ("auto", "human", "registry")
+BYTES = 32
+_FILE = re.compile(r"(auto|human|registry)(?:\.([1-9][0-9]{0,8}))?\.(key|pub)")
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The master key and the seeds of the two command keys, 32 bytes each."""
+    """The master key and the seeds that sign, 32 bytes each.
+
+    Parameters
+    ----------
+    generations
+        Of the seeds, by author; 1 where nothing is said.
+    accepted
+        Public keys besides, by key id: what signed before, and what will sign next.
+    """
 
     master: bytes
     auto_seed: bytes
     human_seed: bytes
+    registry_seed: bytes
+    generations: Mapping[str, int] = field(default_factory=dict)
+    accepted: Mapping[str, bytes] = field(default_factory=dict)
 
     def signer(self, author: str) -> CommandSigner:
-        """Signer of the workers (``auto``) or of the person at this machine (``human``)."""
-        if author == "auto":
-            return CommandSigner(AUTO_KID, self.auto_seed)
-        return CommandSigner(HUMAN_KID, self.human_seed)
+        """Signer of the workers (``auto``), of the person here (``human``), or of agents' files."""
+        seeds = {"auto": self.auto_seed, "human": self.human_seed, "registry": self.registry_seed}
+        return CommandSigner(f"{author}/{self.generations.get(author, 1)}", seeds[author])
 
     @property
     def command_keys(self) -> dict[str, bytes]:
         """Public keys that agents and workers pin."""
-        return {AUTO_KID: self.signer("auto").public, HUMAN_KID: self.signer("human").public}
+        signers = [self.signer(author) for author in AUTHORS]
+        return {**self.accepted, **{signer.kid: signer.public for signer in signers}}
 
     @property
     def state_key(self) -> bytes:
@@ -47,25 +67,102 @@ class Keys:
 def create(folder: Path) -> Keys:
     """Keys of a folder; what is missing is made once. Two processes may call it at once."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in _NAMES:
-        try:
-            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            continue
-        with os.fdopen(handle, "wb") as file:
-            file.write(os.urandom(32))
+    for name in (MASTER, *AUTHORS):
+        if name == MASTER or not _seeds(folder, name):
+            with contextlib.suppress(FileExistsError):
+                _write(folder / f"{name}.key", os.urandom(BYTES))
     return load(folder)
 
 
 def load(folder: Path) -> Keys:
     """Keys of a folder. Raises `ConfigError` to the operator when one is missing or torn."""
-    seeds = []
-    for name in _NAMES:
-        try:
-            seed = (folder / name).read_bytes()
-        except OSError as error:
-            raise ConfigError(f"key {folder / name}: {error.strerror}") from error
-        if len(seed) != 32:
-            raise ConfigError(f"key {folder / name}: {len(seed)} bytes, not 32")
-        seeds.append(seed)
-    return Keys(*seeds)
+    seeds: dict[str, bytes] = {}
+    generations: dict[str, int] = {}
+    accepted: dict[str, bytes] = {}
+    for author in AUTHORS:
+        paths = _seeds(folder, author) or {1: folder / f"{author}.key"}
+        generations[author] = min(paths)
+        seeds[author] = _read(paths[min(paths)])
+        for number, path in paths.items():
+            kid = f"{author}/{number}"
+            accepted[kid] = CommandSigner(kid, _read(path)).public
+        for number, path in _found(folder, author, "pub").items():
+            accepted.setdefault(f"{author}/{number}", _read(path))
+    master = _read(folder / f"{MASTER}.key")
+    return Keys(
+        master, seeds["auto"], seeds["human"], seeds["registry"], generations, accepted
+    )  # fmt: skip
+
+
+def rotate(folder: Path, author: str) -> str:
+    """Make the next generation of a key: accepted from now on, and not signing yet. Its key id.
+
+    Raises
+    ------
+    ConfigError
+        To the operator: there is no such key, or a next generation waits already.
+    """
+    seeds = _known(folder, author)
+    if len(seeds) > 1:
+        raise ConfigError(f"{author}/{max(seeds)} waits already: `tracefuse keys use {author}`")
+    number = max([*seeds, *_found(folder, author, "pub")]) + 1
+    _write(folder / f"{author}.{number}.key", os.urandom(BYTES))
+    return f"{author}/{number}"
+
+
+def use(folder: Path, author: str) -> str:
+    """Sign with the next generation; of the former only the public key stays. The new key id."""
+    seeds = _known(folder, author)
+    if len(seeds) < 2:
+        raise ConfigError(f"no next {author} key waits: `tracefuse keys rotate {author}`")
+    number = min(seeds)
+    public = CommandSigner("", _read(seeds[number])).public
+    with contextlib.suppress(FileExistsError):  # cut short the last time
+        _write(folder / f"{author}.{number}.pub", public)
+    seeds[number].unlink()
+    return f"{author}/{min(seeds.keys() - {number})}"
+
+
+def _known(folder: Path, author: str) -> dict[int, Path]:
+    seeds = _seeds(folder, author)
+    if not seeds:
+        raise ConfigError(f"no {author} key in {folder}: `tracefuse keys create`")
+    return seeds
+
+
+def _seeds(folder: Path, author: str) -> dict[int, Path]:
+    return _found(folder, author, "key")
+
+
+def _found(folder: Path, author: str, kind: str) -> dict[int, Path]:
+    """Files of a key by generation."""
+    names = [_FILE.fullmatch(path.name) for path in folder.glob(f"{author}.*")]
+    return {
+        int(name[2] or 1): folder / name[0]
+        for name in names
+        if name and name[1] == author and name[3] == kind
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Make a file that is there whole or not at all. Raises `FileExistsError`."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"key {path}: {error.strerror}") from error
+    if len(data) != BYTES:
+        raise ConfigError(f"key {path}: {len(data)} bytes, not {BYTES}")
+    return data

@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from ingest.registry import AgentFile
-
 Src = tuple[str, int, int, int, int]
 NO_SRC: Src = ("", -1, -1, -1, -1)
 
@@ -142,10 +140,14 @@ class Ack(msgspec.Struct, tag="ack", gc=False, kw_only=True, omit_defaults=True)
 
 
 class Registered(msgspec.Struct, tag="registered", gc=False, kw_only=True, omit_defaults=True):
-    """A version of an agent's file comes into force. `record_id` makes repeats harmless."""
+    """A version of an agent's file comes into force. `payload` is the signed file as JSON, base64."""
 
     record_id: str
-    agent: AgentFile
+    tenant: str
+    agent_id: str
+    kid: str
+    sig: bytes
+    payload: bytes
 
 
 class Ordered(msgspec.Struct, tag="ordered", gc=False, kw_only=True, omit_defaults=True):

@@ -15,6 +15,8 @@ _DECIDING = (
     (detectors, "*.py"),
     (ingest, "codec.py"),
     (ingest, "records.py"),
+    (ingest, "rules.py"),
+    (ingest, "agent_check.py"),
     (ingest, "agent_file.py"),
     (stream, "agent_state.py"),
     (stream, "authenticity.py"),
@@ -24,6 +26,7 @@ _DECIDING = (
     (stream, "findings.py"),
     (stream, "join.py"),
     (stream, "partition.py"),
+    (stream, "registering.py"),
     (stream, "sentences.py"),
     (stream, "trace_state.py"),
     (tracefuse, "control.py"),
@@ -31,7 +34,7 @@ _DECIDING = (
     (tracefuse, "signing.py"),
     (tracefuse, "wire.py"),
 )
-_LIBRARIES = ("river", "msgspec")
+_LIBRARIES = ("cel-expr-python", "river", "msgspec")
 
 
 @cache

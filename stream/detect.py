@@ -26,7 +26,7 @@ from ingest.records import (
     Summary,
 )
 from ingest.topics import CONTROL_LOG, DLQ, FLEET, INBOX, SIGNALS
-from stream import findings, sentences
+from stream import findings, registering, sentences
 from stream.agent_state import AWAITING_MAX, ORDERS_KEPT, AgentState, Awaited, RunState, new_agent
 from stream.breaker import (
     PROBES,
@@ -115,10 +115,7 @@ class Detect:
             return
         if isinstance(fact, (Step, Run, Alive, Ack)) and not self.partition.accepts(fact.src):
             return  # a replay of what was applied
-        if isinstance(fact, Registered):
-            key = wire.agent_key(fact.agent.tenant, fact.agent.agent)
-        else:
-            key = wire.agent_key(fact.tenant, fact.agent_id)
+        key = wire.agent_key(fact.tenant, fact.agent_id)
         agent = self.partition.open(key)
         self._fact(agent, fact)
         agent.arm()
@@ -135,7 +132,9 @@ class Detect:
             case Ack():
                 self._ack(agent, fact)
             case Registered():
-                agent.file, agent.registered = fact.agent, True
+                refused = registering.take(agent, fact, self.verifier)
+                if refused is not None:
+                    self._signal(agent, None, incident=True, **refused)
             case Ordered():
                 self._ordered(agent, fact)
 

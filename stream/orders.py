@@ -14,7 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from ingest import codec
-from ingest.keys import HUMAN_KID, Keys
+from ingest.keys import Keys
 from ingest.records import Ordered
 from ingest.settings import Settings
 from ingest.topics import CONTROL, CONTROL_LOG, INBOX
@@ -196,7 +196,7 @@ class _Desk:
             record_id=order.cmd_id,
             tenant=tenant,
             agent_id=agent_id,
-            kid=HUMAN_KID,
+            kid=self._signer.kid,
             sig=self._signer.sign(key, payload),
             payload=payload,
         )

@@ -74,6 +74,15 @@ def unacknowledged(scope: str, seconds: float) -> str:
     return f"The agent lives but has not confirmed the stop of {scope} for {seconds:.1f} s."
 
 
+def refused_file(why: str) -> str:
+    """A version of an agent's file that did not come into force.
+
+    >>> refused_file("it is not signed by a registry key that we know")
+    'A file of the agent changed nothing: it is not signed by a registry key that we know.'
+    """
+    return f"A file of the agent changed nothing: {why}."
+
+
 def unregistered() -> str:
     """An agent without a file."""
     return "The agent has no file in the registry: nobody owns it and no caps are set."

@@ -27,6 +27,7 @@ from ingest.topics import CONTROL_LOG, DLQ, EVENTS, FLEET, INBOX, QUARANTINE, SI
 from stream.detect import Detect
 from stream.join import Join
 from stream.outputs import Forget, Line, Order, Output
+from stream.registering import sealed
 from tracefuse import control, wire
 from tracefuse.control import Command, Reason
 from tracefuse.credentials import envelope_key
@@ -39,7 +40,8 @@ TENANT, AGENT = "acme", "refunds"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HUMAN = CommandSigner("human/1", b"h" * 32)
 AUTO = CommandSigner("auto/1", b"a" * 32)
-VERIFIER = CommandVerifier({HUMAN.kid: HUMAN.public, AUTO.kid: AUTO.public})
+REGISTRY = CommandSigner("registry/1", b"r" * 32)
+VERIFIER = CommandVerifier({signer.kid: signer.public for signer in (HUMAN, AUTO, REGISTRY)})
 START = 1_795_000_000.0  # record time at which tests begin, s
 TICK = 0.5
 
@@ -143,10 +145,14 @@ def ordered(
     return Ordered(**(said | more))
 
 
+def file(agent_id: str = AGENT, **more: Any) -> AgentFile:
+    """An agent's file as its owner declares it."""
+    return msgspec.convert({"agent": agent_id, "tenant": TENANT, **more}, AgentFile)
+
+
 def registered(agent_id: str = AGENT, **more: Any) -> Registered:
-    """A version of an agent's file."""
-    file = msgspec.convert({"agent": agent_id, "tenant": TENANT, **more}, AgentFile)
-    return Registered(record_id=file.digest, agent=file)
+    """A version of an agent's file as it stands in the inbox, signed."""
+    return sealed(file(agent_id, **more), REGISTRY)
 
 
 class Pipe:
@@ -195,9 +201,7 @@ class Pipe:
         """Facts that people or other stages write into the inbox."""
         out: list[Output] = []
         for fact in facts:
-            whose = fact.agent if isinstance(fact, Registered) else fact
-            agent_id = whose.agent if isinstance(whose, AgentFile) else whose.agent_id
-            box = wire.partition_of(wire.agent_key(whose.tenant, agent_id))
+            box = wire.partition_of(wire.agent_key(fact.tenant, fact.agent_id))
             out += self.inbox(box, codec.encode(fact))
         return out
 
@@ -283,6 +287,6 @@ def forgotten(outputs: Sequence[Output]) -> list[str]:
 
 __all__ = [
     "AGENT", "AUTO", "DLQ", "HUMAN", "MASTER", "QUARANTINE", "START", "TENANT", "TRACE", "VERIFIER",
-    "Pipe", "Record", "Told", "acknowledged", "commands", "envelope", "event_id", "forgotten",
-    "found", "ordered", "registered", "signals", "summaries", "trace_id",
+    "REGISTRY", "Pipe", "Record", "Told", "acknowledged", "commands", "envelope", "event_id", "file",
+    "forgotten", "found", "ordered", "registered", "signals", "summaries", "trace_id",
 ]  # fmt: skip

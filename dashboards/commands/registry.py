@@ -5,7 +5,7 @@ import asyncio
 from pathlib import Path
 
 from dashboards.output import Output
-from ingest import registry
+from ingest import keys, registry
 from ingest.settings import Settings
 from tracefuse.errors import ConfigError
 
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     if options.what == "publish":
         from stream.registration import publish
 
-        asyncio.run(publish(settings, agents.values()))
+        asyncio.run(publish(settings, keys.load(settings.keys_folder), agents.values()))
     rows = [
         {"agent": f"{tenant}/{agent}", "version": file.version, "digest": file.digest}
         for (tenant, agent), file in agents.items()

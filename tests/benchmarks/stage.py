@@ -190,7 +190,7 @@ class Stage:
 
     def register(self, agents: Sequence[AgentFile]) -> None:
         """Bring agent files into force."""
-        asyncio.run(publish(self.settings, agents))
+        asyncio.run(publish(self.settings, self.keys, agents))
 
     def crew(
         self, module: str, folder: Path, agents: Sequence[str], nice: int, *more: str

@@ -108,7 +108,9 @@ facts = st.one_of(
     st.builds(Run, **where, phase=st.sampled_from(["start", "end"]), event_id=words, emitted_at=whole),
     st.builds(Alive, **where, event_id=words, emitted_at=whole, in_run=st.booleans()),
     st.builds(Ack, **where, event_id=words, emitted_at=whole, cmd_id=words, scope=words, epoch=whole),
-    st.builds(Registered, record_id=words, agent=st.just(registered("a", heartbeat_s=0.5).agent)),
+    st.just(registered("a", heartbeat_s=0.5)),
+    st.builds(Registered, **who, record_id=words, kid=words, sig=st.binary(max_size=70),
+              payload=st.binary(max_size=70)),
     st.builds(Ordered, **who, record_id=words, kid=words, sig=st.binary(max_size=70),
               payload=st.binary(max_size=70)),
 )  # fmt: skip

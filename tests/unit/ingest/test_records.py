@@ -23,7 +23,6 @@ from ingest.records import (
     Step,
     Summary,
 )
-from ingest.registry import parse
 
 SRC = ("agent.events.v1", 3, 17, 4, 1)
 WHO: dict[str, Any] = {"src": SRC, "tenant": "acme", "agent_id": "refunds", "trace_id": "t"}
@@ -34,7 +33,8 @@ FACTS: list[Fact] = [
     Run(**WHO, phase="end", event_id="e", emitted_at=1, run=RunTotals(cost_micro=7)),
     Alive(**WHO, event_id="e", emitted_at=1, in_run=False, spooled=True),
     Ack(**WHO, event_id="e", emitted_at=1, cmd_id="c", scope="agent:acme/refunds", epoch=9),
-    Registered(record_id="r", agent=parse('agent = "refunds"\n[tools.t]\npoll = true')),
+    Registered(record_id="r", tenant="acme", agent_id="refunds", kid="registry/1", sig=b"\xff\x00",
+               payload=b'{"agent":"refunds"}'),
     Ordered(record_id="h", tenant="acme", agent_id="refunds", kid="human/1", sig=b"\xff\x00",
             payload=b'{"v":1}'),
 ]  # fmt: skip

@@ -105,7 +105,7 @@ def test_an_agent_that_failed_says_why(
 
 def test_everything_an_agent_needs_is_prepared(tmp_path: Path) -> None:
     """A registry file and a credential for each; the credential is its owner's alone to read."""
-    keys = Keys(b"m" * 32, b"a" * 32, b"h" * 32)
+    keys = Keys(b"m" * 32, b"a" * 32, b"h" * 32, b"r" * 32)
     roles = fleet(["tool_loop"], healthy=1)
     agents = prepare(tmp_path, keys, "t", roles)
 

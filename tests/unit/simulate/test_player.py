@@ -20,7 +20,7 @@ from tracefuse.envelopes import Envelope
 from tracefuse.events import Event
 from tracefuse.transports import MemoryTransport
 
-KEYS = Keys(b"m" * 32, b"a" * 32, b"h" * 32)
+KEYS = Keys(b"m" * 32, b"a" * 32, b"h" * 32, b"r" * 32)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tracefuse import events
 from tracefuse.events import Event
 from tracefuse.signing import envelope_mac
 
-KEYS = Keys(b"m" * 32, b"a" * 32, b"h" * 32)
+KEYS = Keys(b"m" * 32, b"a" * 32, b"h" * 32, b"r" * 32)
 NOW = 1_700_000_000_000_000
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ingest import codec
-from ingest.records import Alive, DeadLetter, Fact, Registered
+from ingest.records import Alive, DeadLetter
 from ingest.topics import DLQ, INBOX
 from stream.agent_state import RUNS_MAX, TOOLS_MAX
 from stream.breaker import PROBES, THROTTLE_MS
@@ -866,7 +866,7 @@ def test_agents_are_bounded() -> None:
     """Beyond the limit the one heard of longest ago goes."""
     detect = Detect(0, VERIFIER, agents_max=2)
     for offset in range(5):
-        fact: Fact = Registered(record_id="r", agent=registered(agent_id=f"a{offset}").agent)
+        fact = registered(agent_id=f"a{offset}")
         detect.apply(offset, 1.0, [(wire.KIND, codec.INBOX)], codec.encode(fact))
 
     assert (len(detect.partition), detect.partition.evicted) == (2, 3)

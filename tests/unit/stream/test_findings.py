@@ -9,12 +9,13 @@ from ingest.records import Loop, Step
 from stream.agent_state import AgentState, new_agent
 from stream.breaker import Slowed, State, Tripped, step
 from stream.findings import Finding, on_complete, on_request
-from tests.pipe import AGENT, START, TENANT, TRACE, registered
+from tests.pipe import AGENT, START, TENANT, TRACE
+from tests.pipe import file as declared
 
 
 def agent(**file: Any) -> AgentState:
     state = new_agent(f"{TENANT}/{AGENT}")
-    state.file, state.at = registered(**file).agent, START
+    state.file, state.at = declared(**file), START
     return state
 
 

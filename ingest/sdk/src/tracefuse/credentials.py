@@ -24,7 +24,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     hash_key
         The tenant's key for hashes and fingerprints: equal values hash alike within a tenant only.
     command_keys
-        Public keys whose commands are obeyed, by key id (``auto/…`` or ``human/…``).
+        Public keys that are trusted, by key id: commands of ``auto/…`` and ``human/…`` are obeyed, the
+        agent's own file is one that ``registry/…`` signed.
     """
 
     tenant: str

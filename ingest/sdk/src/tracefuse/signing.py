@@ -49,7 +49,8 @@ class CommandVerifier:
     Parameters
     ----------
     keys
-        Raw public keys by key id. A key id tells its author by its prefix: ``auto/…`` or ``human/…``.
+        Raw public keys by key id. A key id tells its author by its prefix: ``auto/…``,
+        ``human/…`` or ``registry/…``.
     """
 
     def __init__(self, keys: Mapping[str, bytes]):

@@ -1,0 +1,74 @@
+"""Whether a version of an agent's file comes into force: signed, whole, and not older than what is. Pure.
+
+The inbox decides, so this is the only gate that counts; what the command line checked before is a courtesy.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ingest import codec
+from ingest.agent_check import sense, spelt
+from ingest.agent_file import AgentFile
+from ingest.records import Registered
+from stream import sentences
+from stream.agent_state import AgentState
+from tracefuse import wire
+from tracefuse.signing import CommandSigner, CommandVerifier
+
+AUTHOR = "registry/"  # of key ids
+_decode = msgspec.json.Decoder(AgentFile).decode
+
+
+def sealed(agent: AgentFile, signer: CommandSigner) -> Registered:
+    """The fact that brings a file into force, signed together with the key of its record."""
+    key, payload = wire.agent_key(agent.tenant, agent.agent), codec.encode(agent)
+    return Registered(
+        record_id=f"{key}@{agent.version}:{agent.digest}",
+        tenant=agent.tenant,
+        agent_id=agent.agent,
+        kid=signer.kid,
+        sig=signer.sign(key, payload),
+        payload=payload,
+    )
+
+
+def opened(key: str, kid: str, sig: bytes, payload: bytes, verifier: CommandVerifier) -> AgentFile:
+    """The file of a signed record. Raises `ValueError` with the reason, in words."""
+    if not kid.startswith(AUTHOR) or not verifier.verify(kid, key, payload, sig):
+        raise ValueError("it is not signed by a registry key that we know")
+    try:
+        agent = _decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"it can't be read ({str(error)[:200]})") from error
+    if wire.agent_key(agent.tenant, agent.agent) != key:
+        raise ValueError("it is of another agent")
+    for path, words in sense(agent):
+        raise ValueError(f"{spelt(path)}: {words}")
+    return agent
+
+
+def take(agent: AgentState, fact: Registered, verifier: CommandVerifier) -> dict[str, Any] | None:
+    """Bring a version into force. Otherwise what the alarm says; the agent's state is then untouched."""
+    try:
+        file = opened(
+            wire.agent_key(fact.tenant, fact.agent_id), fact.kid, fact.sig, fact.payload, verifier
+        )
+        if agent.registered and file.version < agent.file.version:
+            raise ValueError(
+                f"it is version {file.version}, and version {agent.file.version} is in force"
+            )
+    except ValueError as error:
+        return _alarm(agent, fact, str(error))
+    agent.file, agent.registered = file, True
+    return None
+
+
+def _alarm(agent: AgentState, fact: Registered, why: str) -> dict[str, Any]:
+    return {
+        "detector": "registry", "evidence_class": "rule", "severity": "high", "action": "log",
+        "sentence": sentences.refused_file(why), "evidence": {
+            "record_id": fact.record_id[:300], "kid": fact.kid[:100],
+            "in_force": agent.file.version if agent.registered else None,
+        },
+    }  # fmt: skip
