@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.agent_toml import written
 from ingest.registry import Access, AgentFile, Budgets, Limits, Owner
 from ingest.simulate.scenario import Scenario
 from ingest.simulate.scenarios import SCENARIOS
@@ -89,28 +90,4 @@ def write_registry(folder: Path, agents: Iterable[AgentFile]) -> None:
     """One TOML file per agent, in the registry's format."""
     folder.mkdir(parents=True, exist_ok=True)
     for agent in agents:
-        (folder / f"{agent.agent}.toml").write_text(toml(agent))
-
-
-def toml(agent: AgentFile) -> str:
-    """An agent's file as a person would write it."""
-    routes = ", ".join(f'"{route}"' for route in agent.owner.routes)
-    lines = [
-        f'agent = "{agent.agent}"',
-        f'tenant = "{agent.tenant}"',
-        f'purpose = "{agent.purpose}"',
-        "",
-        "[owner]",
-        f'name = "{agent.owner.name}"',
-        f"routes = [{routes}]",
-        "",
-        "[budgets]",
-        f"run_usd = {agent.budgets.run_usd}",
-        f"day_usd = {agent.budgets.day_usd}",
-    ]
-    for access, limit in agent.limits.items():
-        lines += ["", f"[limits.{access}]", f"per_minute = {limit.per_minute}"]
-    for name, tool in agent.tools.items():
-        lines += ["", f'[tools."{name}"]', f'access = "{tool.access}"']
-        lines += [f"latency_ms = {tool.latency_ms}"]
-    return "\n".join(lines) + "\n"
+        (folder / f"{agent.agent}.toml").write_text(written(agent))
