@@ -41,6 +41,16 @@ class Loop(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     count: int = 0
 
 
+class Asked(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
+    """How a held call asks: which attempt, how long it waits (ms), which process, proved by which key."""
+
+    attempt: int
+    deadline_ms: int
+    reply_to: str
+    kid: str
+    approval_id: str = ""
+
+
 class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):
     """One operational action with the reasoning and context that it was decided in.
 
@@ -93,6 +103,7 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     echo: bool = False  # written for the record only (a revision); decisions ignore it
     run: RunTotals | None = None
     loop: Loop | None = None
+    held: Asked | None = None  # of a request that waits for its verdict
 
 
 class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True):

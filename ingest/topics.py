@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from tracefuse.wire import CONTROL, EVENTS, PARTITIONS
+from tracefuse.wire import CONTROL, EVENTS, PARTITIONS, REGISTRY, VERDICTS
 
 INBOX = "agent.inbox.v1"
 FLEET = "agent.fleet.v1"
 SIGNALS = "agent.signals.v1"
 CONTROL_LOG = "agent.control-log.v1"
-REGISTRY = "agent.registry.v1"
 INCIDENTS = "agent.incidents.v1"
 STATE = "agent.state.v1"
 DLQ = "agent.dlq.v1"
@@ -55,6 +54,7 @@ TOPICS: dict[str, Topic] = {
         Topic(INBOX),
         Topic(FLEET, partitions=1),
         Topic(SIGNALS, retention_days=30),
+        Topic(VERDICTS),
         Topic(CONTROL, retention_days=0),
         Topic(CONTROL_LOG, retention_days=183),
         Topic(REGISTRY, retention_days=0),
@@ -67,5 +67,5 @@ TOPICS: dict[str, Topic] = {
 
 __all__ = [
     "CONTROL", "CONTROL_LOG", "DLQ", "EVENTS", "FLEET", "INBOX", "INCIDENTS", "PARTITIONS",
-    "QUARANTINE", "REGISTRY", "SIGNALS", "STATE", "TOPICS", "Topic",
+    "QUARANTINE", "REGISTRY", "SIGNALS", "STATE", "TOPICS", "VERDICTS", "Topic",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from detectors import (
 )
 from ingest.registry import AgentFile
 from stream.breaker import Breaker, State
+from stream.budgets import Ledger
 from tracefuse.control import agent_scope, run_scope, tool_scope
 
 RUNS_MAX = 256  # open runs of one agent
@@ -33,6 +34,7 @@ class RunState:
     silence: Silence | None = None  # None until the run has begun in time, not out of a spool
     first_event: str = ""
     last_event: str = ""
+    failed: dict[str, int] = field(default_factory=dict)  # the same call, failed so often in a row
 
 
 @dataclass(slots=True)
@@ -56,6 +58,18 @@ class Awaited:
     deadline: float
     trace_id: str
     event_id: str
+
+
+@dataclass(slots=True)
+class Agreed:
+    """A person's yes to one call: this tool with these arguments, once, until record time `expires`."""
+
+    tool: str
+    args_hash: str
+    expires: float
+
+    def fits(self, tool: str, args_hash: str, now: float) -> bool:
+        return (self.tool, self.args_hash) == (tool, args_hash) and now <= self.expires
 
 
 def _all_tools() -> ErrorRate:
@@ -85,6 +99,9 @@ class AgentState:
     vector: StepVector = field(default_factory=StepVector)
     awaited: dict[str, Awaited] = field(default_factory=dict)
     orders: dict[str, None] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    verdicts: dict[str, bytes] = field(default_factory=dict)  # by asking, encoded
+    agreed: dict[str, Agreed] = field(default_factory=dict)  # by approval id, not used yet
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)
@@ -92,8 +109,13 @@ class AgentState:
             scope = run_scope(self.tenant, self.agent_id, trace_id)
             known = self.runs[trace_id] = RunState(Breaker(scope, auto_close=False))
             if len(self.runs) > RUNS_MAX:
-                del self.runs[self._oldest()]
+                self.end(self._oldest())
         return known
+
+    def end(self, trace_id: str) -> RunState | None:
+        """Forget a run, and what it has spent."""
+        self.ledger.forget(trace_id)
+        return self.runs.pop(trace_id, None)
 
     def tool(self, name: str) -> ToolState:
         known = self.tools.pop(name, None)
@@ -140,6 +162,8 @@ class AgentState:
     def arm(self) -> None:
         """Set the agent's timer to the earliest of its deadlines."""
         earliest = min((breaker.deadline for breaker in self.breakers()), default=inf)
+        if self.ledger.reserved:
+            earliest = min(earliest, self.ledger.deadline)
         for run in self.runs.values():
             if run.silence is not None and run.silence.deadline < earliest:
                 earliest = run.silence.deadline

@@ -16,6 +16,7 @@ from ingest.records import (
     Ack,
     Acknowledged,
     Alive,
+    Asked,
     Fact,
     Ordered,
     Registered,
@@ -26,7 +27,7 @@ from ingest.records import (
     Summary,
 )
 from ingest.topics import CONTROL_LOG, DLQ, FLEET, INBOX, SIGNALS
-from stream import findings, registering, sentences
+from stream import findings, holding, registering, sentences
 from stream.agent_state import AWAITING_MAX, ORDERS_KEPT, AgentState, Awaited, RunState, new_agent
 from stream.breaker import (
     PROBES,
@@ -45,7 +46,7 @@ from stream.breaker import (
 )
 from stream.dead_letters import letter
 from stream.findings import Finding
-from stream.outputs import Forget, Line, Order, Output
+from stream.outputs import Answer, Forget, Line, Order, Output
 from stream.partition import Marker, Partition, Snapshot
 from stream.unpickle import loads
 from tracefuse import control, wire
@@ -161,8 +162,28 @@ class Detect:
             ended = Ended(step.step_id, step.status == "error")
             refused = step.status == "not_run"
             self._each_breaker(agent, step, Withdrawn(step.step_id) if refused else ended)
+            holding.ended(agent, step, max(agent.at, step.at))
         for finding in found:
             self._found(agent, step, finding)
+        if step.held is not None and step.phase == "request":
+            self._hold(agent, step, step.held)
+
+    def _hold(self, agent: AgentState, step: Step, asked: Asked) -> None:
+        """Answer a call that waits; a refusal is told with what every gate said."""
+        verdict, ruling = holding.answer(agent, step, self.partition.now, self._take())
+        self._out.append(Answer(verdict, asked.kid))
+        if ruling is None or ruling.word == "allow":
+            return
+        asks = ruling.word == "needs_approval"
+        self._signal(
+            agent, step, incident=asks, detector="policy", evidence_class="rule",
+            severity="medium" if asks else "low", action="step-up" if asks else "block-call",
+            sentence=sentences.verdict(step.tool, ruling.word, ruling.reason),
+            evidence={
+                "gate": ruling.gate, "word": ruling.word, "passed": list(ruling.passed),
+                "rule": ruling.rule, "approval_id": verdict.approval_id,
+            },
+        )  # fmt: skip
 
     def _each_breaker(self, agent: AgentState, step: Step, event: Event) -> None:
         """Probes of half-open breakers: what the gate counts, calls of tools and of models."""
@@ -186,7 +207,7 @@ class Detect:
             if not fact.spooled:
                 self._listen(agent, run)
             return
-        ended = agent.runs.pop(fact.trace_id, None)
+        ended = agent.end(fact.trace_id)
         if ended is not None and ended.breaker.epoch:
             scope = ended.breaker.scope
             for cmd_id in [a.cmd_id for a in agent.awaited.values() if a.scope == scope]:
@@ -369,6 +390,7 @@ class Detect:
 
     def _timer(self, agent: AgentState) -> None:
         now = self.partition.now
+        agent.ledger.expire(now)
         for breaker in list(agent.breakers()):
             if breaker.deadline <= now:
                 self._move(agent, breaker, Tick(), None)

@@ -10,7 +10,7 @@ import msgspec
 
 from detectors.exact_loop import remember, repetition
 from ingest import codec
-from ingest.records import Ack, Alive, Loop, Ref, Run, RunTotals, Src, Step
+from ingest.records import Ack, Alive, Asked, Loop, Ref, Run, RunTotals, Src, Step
 from ingest.topics import DLQ, EVENTS, INBOX, QUARANTINE
 from stream.authenticity import authentic
 from stream.dead_letters import letter
@@ -63,6 +63,7 @@ class Join:
         self.partition: Partition[Trace] = Partition(_fresh, _dump, _load, traces_max)
         self.ended: dict[str, None] = {}
         self.late = 0
+        self._kid = ""  # of the record's envelope: verdicts are proved with the same key
         self._out: list[Line] = []
         self._src: Src = (EVENTS, number, -1, -1, 0)
 
@@ -88,6 +89,7 @@ class Join:
             self._dead(QUARANTINE, DecodeError("bad_mac", kid), value)
             return
         whose = tuple(kid.split("/")[:2])
+        self._kid = kid
         for number, line in enumerate(codec.lines(value)):
             self._src = (EVENTS, self.number, self.partition.offset, number, 0)
             self._line(line, whose, spooled)
@@ -158,6 +160,10 @@ class Join:
             step.revision = found[1].step.revision + 1
         _ask(step, event)
         self._placed(trace, Action(event.seq, step), event)
+        if event.deadline_ms and event.name == "tool.request" and not spooled:
+            step.held = Asked(
+                event.attempt, event.deadline_ms, event.boot_id, self._kid, event.approval_id
+            )
         self._write(step, totals)
 
     def _completed(self, trace: Trace, event: Event, spooled: bool) -> None:
@@ -306,7 +312,7 @@ class Join:
     ) -> None:
         step.src, step.run, step.loop, step.echo = self._take(), totals, loop, echo
         self._emit(step.tenant, step.agent_id, codec.encode(step))
-        step.run = step.loop = None
+        step.run = step.loop = step.held = None
 
     def _emit(self, tenant: str, agent_id: str, value: bytes) -> None:
         self._out.append(Line(INBOX, wire.agent_key(tenant, agent_id), codec.INBOX, value))

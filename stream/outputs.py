@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from tracefuse.control import Command
+from tracefuse.verdicts import Verdict
 
 
 class Line(NamedTuple):
@@ -26,4 +27,11 @@ class Forget(NamedTuple):
     key: str
 
 
-Output = Line | Order | Forget
+class Answer(NamedTuple):
+    """A verdict for the process that asked; the edge proves it with the key `kid` of its agent."""
+
+    verdict: Verdict
+    kid: str
+
+
+Output = Line | Order | Forget | Answer

@@ -8,11 +8,14 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from ingest import codec
-from ingest.topics import CONTROL, CONTROL_LOG, TOPICS
-from stream.outputs import Forget, Line, Order, Output
+from ingest.topics import CONTROL, CONTROL_LOG, TOPICS, VERDICTS
+from stream.outputs import Answer, Forget, Line, Order, Output
 from tracefuse import control, wire
 from tracefuse.control import Command
+from tracefuse.credentials import envelope_key
 from tracefuse.signing import CommandSigner
+from tracefuse.verdicts import encode as encode_verdict
+from tracefuse.verdicts import seal
 
 # Far below Kafka's limit of a record, whatever the lines hold.
 RECORD_BYTES_MAX = 512 * 1024
@@ -27,15 +30,21 @@ class Publisher:
         Idempotent, started.
     signer
         Signs commands of author `auto`; None where nothing is commanded (join).
+    master
+        The key from which agents' keys derive: verdicts are proved with them.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, signer: CommandSigner | None = None):
+    def __init__(
+        self, producer: AIOKafkaProducer, signer: CommandSigner | None = None, master: bytes = b""
+    ):
         self._producer = producer
+        self._master = master
         self._signer = signer
 
     async def publish(self, outputs: Iterable[Output], term: int, issued_at: int) -> None:
         """Send all and await every acknowledgement. Commands first: somebody is waiting for them."""
-        waiting: list[Any] = []
+        outputs = list(outputs)
+        waiting: list[Any] = await self._answers(o for o in outputs if isinstance(o, Answer))
         envelopes: dict[tuple[str, int, bytes], list[bytes]] = {}
         for output in outputs:
             if isinstance(output, Line):
@@ -43,6 +52,8 @@ class Publisher:
                 envelopes.setdefault((output.topic, partition, output.kind), []).append(
                     output.value
                 )
+            elif isinstance(output, Answer):
+                continue
             elif isinstance(output, Order):
                 waiting += await self._command(output, term, issued_at)
             else:
@@ -55,6 +66,25 @@ class Publisher:
                 )
         if waiting:
             await asyncio.gather(*waiting)
+
+    async def _answers(self, answers: Iterable[Answer]) -> list[Any]:
+        """Verdicts leave first: an agent's thread stands still for each."""
+        places: dict[int, list[bytes]] = {}
+        for verdict, kid in answers:
+            places.setdefault(wire.partition_of(verdict.boot_id), []).append(
+                seal(verdict.boot_id, encode_verdict(verdict), kid, self._key(kid))
+            )
+        headers = [(wire.KIND, codec.VERDICTS), (wire.VERSION, b"1.0")]
+        return [
+            await self._producer.send(VERDICTS, value, partition=place, headers=headers)
+            for place, lines in places.items()
+            for value in _chunks(lines)
+        ]
+
+    def _key(self, kid: str) -> bytes:
+        """The key of an agent's envelopes; join has proved that `kid` is one."""
+        tenant, agent_id, generation = kid.split("/")
+        return envelope_key(self._master, tenant, agent_id, int(generation))
 
     async def repeat(self, commands: Iterable[Command], term: int, issued_at: int) -> None:
         """Say again what stands, with a new owner's term: an older owner is heard no more."""

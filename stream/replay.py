@@ -18,15 +18,24 @@ from ingest.keys import Keys
 from ingest.reading import reader
 from ingest.records import Src
 from ingest.settings import Settings
-from ingest.topics import CONTROL_LOG, EVENTS, FLEET, INBOX, INCIDENTS, SIGNALS, TOPICS
+from ingest.topics import (
+    CONTROL_LOG,
+    EVENTS,
+    FLEET,
+    INBOX,
+    INCIDENTS,
+    SIGNALS,
+    TOPICS,
+    VERDICTS,
+)
 from stream import checkpoint
 from stream.build import build
 from stream.checkpoint import Saved
 from stream.correlate import Correlate
-from stream.outputs import Line, Order, Output
+from stream.outputs import Answer, Line, Order, Output
 from stream.partition import Marker
 from stream.worker import Cores, cores
-from tracefuse import control, wire
+from tracefuse import control, verdicts, wire
 from tracefuse.errors import ConfigError
 
 SAME, DIFFERENT, OTHER_BUILD = 0, 1, 2
@@ -119,6 +128,10 @@ def _said(output: Output) -> tuple[Identity, bytes] | None:
         command = output.command
         assert command.src is not None
         return (CONTROL_LOG, "command", command.src), control.encode(command)
+    if isinstance(output, Answer):
+        src = output.verdict.src
+        assert src is not None
+        return (VERDICTS, "verdict", src), verdicts.encode(output.verdict)
     if isinstance(output, Line):
         marked = _marked(output.value)
         if marked.src is not None:
@@ -134,12 +147,15 @@ def _published(topic: str, kind: bytes, value: bytes) -> tuple[Identity, bytes] 
         bare = msgspec.structs.replace(command, term=0, issued_at=0)
         return (topic, "command", command.src), control.encode(bare)
     try:
+        if kind == codec.VERDICTS:
+            value = verdicts.stripped(value)
         marked = _marked(value)
     except msgspec.MsgspecError:
         return None  # not ours: a bad line that somebody wrote into a topic
     if marked.src is None:
         return None
-    return (topic, marked.type, marked.src), value
+    name = "verdict" if kind == codec.VERDICTS else marked.type
+    return (topic, name, marked.src), value
 
 
 # -- bases -------------------------------------------------------------------------------------------
@@ -184,7 +200,7 @@ async def _checkpoints(settings: Settings, keys: Keys) -> dict[tuple[str, int], 
 
 # -- the log -----------------------------------------------------------------------------------------
 
-_RESULTS = {EVENTS: (INBOX,), INBOX: (SIGNALS, CONTROL_LOG, FLEET), FLEET: (INCIDENTS,)}
+_RESULTS = {EVENTS: (INBOX,), INBOX: (SIGNALS, CONTROL_LOG, FLEET, VERDICTS), FLEET: (INCIDENTS,)}
 
 
 class _Log:
@@ -232,7 +248,7 @@ async def verify(settings: Settings, keys: Keys, base_path: Path | None = None) 
     }
     async with reader(settings.bootstrap) as consumer:
         log = _Log(consumer)
-        for topic in (INCIDENTS, SIGNALS, CONTROL_LOG, FLEET, INBOX, EVENTS):
+        for topic in (INCIDENTS, SIGNALS, CONTROL_LOG, VERDICTS, FLEET, INBOX, EVENTS):
             await log.fix(topic)  # results before inputs: every result has its input in view
         make: Cores = {**cores(keys), FLEET: Correlate}
         for source in (EVENTS, INBOX, FLEET):

@@ -19,6 +19,16 @@ def exact_loop(tool: str, evidence: Evidence) -> str:
     )
 
 
+def verdict(tool: str, word: str, reason: str) -> str:
+    """Why a call did not run.
+
+    >>> verdict("crm.pay", "deny", "the budget run_usd has no room for this call")
+    'A call of `crm.pay` was denied: the budget run_usd has no room for this call.'
+    """
+    said = "waits for a person" if word == "needs_approval" else "was denied"
+    return f"A call of `{tool}` {said}: {reason}."
+
+
 def error_rate(what: str, evidence: Evidence) -> str:
     """How much failed."""
     share = f"{evidence['failures']} of {evidence['calls']} calls failed in the last minute"

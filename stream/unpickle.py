@@ -8,7 +8,7 @@ import pickle
 from typing import Any
 
 _PREFIXES = ("detectors.", "river.")
-_MODULES = ("stream.agent_state", "stream.breaker", "ingest.agent_file")
+_MODULES = ("stream.agent_state", "stream.breaker", "stream.budgets", "ingest.agent_file")
 _NAMES = {
     "array": frozenset({"array", "_array_reconstructor"}),
     "builtins": frozenset({"set", "frozenset", "complex", "bytearray", "range", "slice", "object"}),

@@ -141,7 +141,7 @@ class Worker:
         self._saver = AIOKafkaProducer(**common, compression_type="lz4")
         await self._producer.start()
         await self._saver.start()
-        self._publisher = Publisher(self._producer, self.keys.signer("auto"))
+        self._publisher = Publisher(self._producer, self.keys.signer("auto"), self.keys.master)
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._save_often())]
         for task in self._tasks:
             task.add_done_callback(_ended)

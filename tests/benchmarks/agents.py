@@ -233,7 +233,6 @@ def connect(name: str, role: Role, errand: Errand) -> tracefuse.Fuse:
     fuse = tracefuse.init(
         agent=name,
         tenant=errand.tenant,
-        environment="prod",
         bundle="sha256:5f0c77de1b2a4c3e",
         bootstrap=errand.bootstrap,
         credential=errand.credential(name),

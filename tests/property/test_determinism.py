@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import codec
-from ingest.topics import CONTROL_LOG, DLQ, FLEET, INBOX, SIGNALS
+from ingest.topics import CONTROL_LOG, DLQ, FLEET, INBOX, SIGNALS, VERDICTS
 from stream.detect import Detect
 from stream.join import Join
-from stream.outputs import Forget, Line, Order, Output
+from stream.outputs import Answer, Forget, Line, Order, Output
 from stream.partition import Marker, Partition
 from tests.pipe import (
     MASTER,
@@ -28,7 +28,7 @@ from tests.pipe import (
     registered,
     trace_id,
 )
-from tracefuse import control, wire
+from tracefuse import control, verdicts, wire
 
 TICK = [(wire.KIND, codec.TICK)]
 BOX = [(wire.KIND, codec.INBOX)]
@@ -129,6 +129,8 @@ def _bytes(output: Output) -> tuple[tuple[str, Any], bytes]:
         return (CONTROL_LOG, output.command.src), control.encode(output.command)
     if isinstance(output, Forget):
         return ("tombstone", output.key), b""
+    if isinstance(output, Answer):
+        return (VERDICTS, output.verdict.src), verdicts.encode(output.verdict)
     if output.topic == DLQ:
         return (DLQ, output.value), output.value
     src = msgspec.json.decode(output.value)["src"]
@@ -226,6 +228,8 @@ def _decision(output: Output) -> tuple[Any, ...]:
         return ("command", command.scope, command.state, command.reason.rule, command.reason.text)
     if isinstance(output, Forget):
         return ("forget", output.key)
+    if isinstance(output, Answer):
+        return ("verdict", output.verdict.call_id, output.verdict.word, output.verdict.gate)
     said = msgspec.json.decode(output.value)
     said = said.get("signal", said)
     return (output.topic, said.get("detector"), said.get("sentence"), said.get("at"))

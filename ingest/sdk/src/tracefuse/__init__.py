@@ -8,7 +8,15 @@ with fuse.trace(task="refund") as trace:
 
 from tracefuse.calls import Call
 from tracefuse.credentials import Credential
-from tracefuse.errors import CircuitOpen, ConfigError, DecodeError, Refused, TracefuseError
+from tracefuse.errors import (
+    ApprovalRequired,
+    CircuitOpen,
+    ConfigError,
+    DecodeError,
+    Refused,
+    ToolDenied,
+    TracefuseError,
+)
 from tracefuse.fuse import Fuse
 from tracefuse.propagation import carry, extract, inject
 from tracefuse.start import init
@@ -17,5 +25,6 @@ from tracefuse.tracing import Trace
 __all__ = [
     "init", "Credential", "Fuse", "Trace", "Call",
     "carry", "extract", "inject",
-    "TracefuseError", "Refused", "CircuitOpen", "ConfigError", "DecodeError",
+    "TracefuseError", "Refused", "CircuitOpen", "ToolDenied", "ApprovalRequired", "ConfigError",
+    "DecodeError",
 ]  # fmt: skip

@@ -147,7 +147,9 @@ class Background:
             self._collect(now)
             self._flush()
             return
-        if self._haste.allows(now):  # else the next tick takes it, in 50 ms at most
+        if self.emitter.held or self._haste.allows(
+            now
+        ):  # else the next tick takes it, in 50 ms at most
             self._schedule(TICK_SECONDS)  # all that waits leaves now
             self._collect(now)
             self._flush()

@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from tracefuse import clock, ids
 from tracefuse.drafts import Draft, Run
-from tracefuse.errors import CircuitOpen
+from tracefuse.errors import ApprovalRequired, CircuitOpen, Refused, ToolDenied
+from tracefuse.grants import DEADLINE_SECONDS
+from tracefuse.held import wait, wait_async
 from tracefuse.propagation import current_span, traceparent
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from tracefuse.fuse import Fuse
     from tracefuse.tracing import Trace
+    from tracefuse.verdicts import Verdict
 
 T = TypeVar("T")
 
@@ -28,6 +33,7 @@ WORD_MAX = 256
 # How long a call that writes waits at most for the first commands of a starting agent.
 SNAPSHOT_SECONDS = 2.0
 POLL_SECONDS = 0.02
+ATTEMPT = 1  # a call that waits asks once
 
 
 class Span:
@@ -115,7 +121,9 @@ class Call(Span):
         delay = self._admit()
         if delay > 0.0:
             time.sleep(delay)
-        self._request()
+        answer = self._request()
+        if answer is not None:
+            self._obey(wait(answer))
         return self
 
     async def __aenter__(self) -> Self:
@@ -128,7 +136,9 @@ class Call(Span):
         delay = self._admit()
         if delay > 0.0:
             await asyncio.sleep(delay)
-        self._request()
+        answer = self._request()
+        if answer is not None:
+            await asyncio.sleep(self._judged(await wait_async(answer)))
         return self
 
     def __exit__(
@@ -166,23 +176,64 @@ class Call(Span):
         try:
             if self._fuse.gate.undecided(self._tool):
                 raise CircuitOpen("", "no commands were read yet")
+            if self._tool:
+                self._fuse.held.admit(self._tool, self._fuse.environment)
             return self._fuse.gate.admit(self.run.trace_id, self._tool, clock.monotonic())
         except CircuitOpen as refusal:
-            extra: dict[str, Any] = {
-                "status": "not_run",
-                "error_type": "CircuitOpen",
-                "duration_us": 0,
-            }
-            if refusal.cmd_id:
-                extra["attrs"] = {"cmd_id": refusal.cmd_id, "scope": refusal.scope}
-            self._emit(f"{self._kind}.{_ANSWER[self._kind]}", None, extra, True)
+            told = {"cmd_id": refusal.cmd_id, "scope": refusal.scope} if refusal.cmd_id else {}
+            self._not_run(refusal, told)
+            raise
+        except ToolDenied as refusal:
+            self._not_run(refusal, {"gate": refusal.gate})
             raise
 
-    def _request(self) -> None:
-        self._enter()
-        self._emit(f"{self._kind}.request", self._given, self._asked, self._pressing)
+    def _not_run(self, refusal: Refused, told: dict[str, Any], duration_us: int = 0) -> None:
+        """Report a call that was refused: nothing happened, nothing is owed."""
+        extra = self._extra | {
+            "status": "not_run", "error_type": type(refusal).__name__, "duration_us": duration_us,
+        }  # fmt: skip
+        if told:
+            extra["attrs"] = told
+        self._emit(f"{self._kind}.{_ANSWER[self._kind]}", None, extra, True)
 
-    def _emit(self, name: str, body: object, extra: dict[str, Any] | None, urgent: bool) -> None:
+    def _request(self) -> "Future[Verdict] | None":
+        """Say that the call is about to run; where its verdict will be, if it has to wait for one."""
+        self._enter()
+        held = self._fuse.held
+        if not self._tool or not held.holds(self._tool):
+            self._emit(f"{self._kind}.request", self._given, self._asked, self._pressing)
+            return None
+        answer = held.ask(self.call_id, ATTEMPT)
+        asked = {"attempt": ATTEMPT, "deadline_ms": int(DEADLINE_SECONDS * 1000)}
+        self._emit(f"{self._kind}.request", self._given, asked, True, held=True)
+        return answer
+
+    def _judged(self, verdict: "Verdict | None") -> float:
+        """Seconds that an allowed call still waits. Raises `Refused` for one that must not run."""
+        self._fuse.held.forget(self.call_id, ATTEMPT)
+        self._extra["verdict_seen"] = verdict.word if verdict is not None else "none"
+        try:
+            return self._fuse.held.obey(self._tool, verdict)
+        except Refused as refusal:
+            told = {"gate": verdict.gate} if verdict is not None else {}
+            if isinstance(refusal, ApprovalRequired):
+                told["approval_id"] = refusal.approval_id
+            self._not_run(refusal, told, self._leave())
+            raise
+
+    def _obey(self, verdict: "Verdict | None") -> None:
+        delay = self._judged(verdict)
+        if delay > 0.0:
+            time.sleep(delay)
+
+    def _emit(
+        self,
+        name: str,
+        body: object,
+        extra: dict[str, Any] | None,
+        urgent: bool,
+        held: bool = False,
+    ) -> None:
         seen = self._fuse.gate.seen(self.run.trace_id, self._tool)
         if seen:
             extra = {**(extra or {}), "control_seen": seen}
@@ -198,6 +249,7 @@ class Call(Span):
                 body,
                 extra,
                 urgent,
+                held=held,
             )
         )
 

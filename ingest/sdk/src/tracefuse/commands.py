@@ -14,8 +14,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tracefuse import clock
+from tracefuse.answers import Answers
 from tracefuse.gate import Changed, Gate, Rejected
-from tracefuse.wire import CONTROL, KID, SIG, header
+from tracefuse.wire import CONTROL, KID, REGISTRY, SIG, VERDICTS, header
 
 # The broker answers a fetch at once when there is something; this is how long it waits for it.
 POLL_MS = 1_000
@@ -34,6 +35,8 @@ class CommandReader:
     ----------
     gate
         Judges every record.
+    answers
+        Takes verdicts and the agent's own file.
     tell
         Told each change or rejection, with the moment (µs UTC) it came into force.
     positions
@@ -48,10 +51,12 @@ class CommandReader:
         bootstrap: str,
         gate: Gate,
         tell: Callable[[Changed | Rejected, int], None],
+        answers: Answers,
         positions: dict[int, int],
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self._bootstrap, self._gate, self._tell = bootstrap, gate, tell
+        self._answers = answers
         self._positions = positions
         self._numbers = gate.partitions
         self._options = dict(options or {})
@@ -77,16 +82,22 @@ class CommandReader:
             except Exception:
                 _log.exception("The reader of commands failed and begins anew.")
             finally:
+                self._answers.held.listening = False
                 await _stop(consumer)
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_SECONDS_MAX)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        answers = self._answers
         partitions = [TopicPartition(CONTROL, number) for number in self._numbers]
+        partitions.append(TopicPartition(REGISTRY, answers.registry_partition))
+        ours = TopicPartition(VERDICTS, answers.verdict_partition)
         # Asked before the first fetch: a connection answers in order, and a fetch may wait 1 s.
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        consumer.assign(partitions)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets([*partitions, ours])
+        consumer.assign([*partitions, ours])
         await consumer.seek_to_beginning(*partitions)
+        consumer.seek(ours, ends.pop(ours))  # nobody in this process waits for an older one
+        answers.held.listening = True
         for number, offset in self._positions.items():
             consumer.seek(TopicPartition(CONTROL, number), offset)
         behind = {partition for partition, end in ends.items() if end > 0}
@@ -101,10 +112,16 @@ class CommandReader:
                     self._hear(record)
 
     def _hear(self, record: ConsumerRecord) -> None:
-        self._positions[record.partition] = record.offset + 1
+        if record.topic == VERDICTS:
+            self._answers.verdicts(record.value)
+            return
         key = (record.key or b"").decode(errors="replace")
         kid = header(record.headers, KID).decode(errors="replace")
         sig = header(record.headers, SIG)
+        if record.topic == REGISTRY:
+            self._answers.file(key, record.value, kid, sig)
+            return
+        self._positions[record.partition] = record.offset + 1
         outcome = self._gate.hear(key, record.value, kid, sig, clock.now_us())
         if outcome is not None:
             self._tell(outcome, clock.now_us())

@@ -74,6 +74,7 @@ class Draft(msgspec.Struct, gc=False):
     extra: dict[str, Any] | None = None
     urgent: bool = False
     weight: int = 0
+    held: bool = False  # its call waits: it leaves at once, always
 
 
 def snapshot(value: object) -> object:

@@ -51,6 +51,7 @@ class Emitter:
         self.runs: dict[Run, None] = {}
         self._recent: dict[str, Run] = {}
         self.idle = True
+        self.held = False  # whether a call waits for what lies here
         self.closed = False
         self._wake: Callable[[], None] = _nobody
         self._woken = False
@@ -87,7 +88,10 @@ class Emitter:
                 with self._lock:
                     self._weight += weight
             self._queue.append(draft)
-            if (draft.urgent or self.idle) and not self._woken:
+            if draft.held:
+                self.held = True
+                self._rouse()
+            elif (draft.urgent or self.idle) and not self._woken:
                 self._rouse()
         except Exception:
             self.drop("internal")
@@ -115,7 +119,7 @@ class Emitter:
 
     def take(self, count: int = COUNT_MAX) -> Iterator[Draft]:
         """What waits, oldest first, at most `count`; for the background thread."""
-        self._woken = False
+        self._woken = self.held = False
         queue = self._queue
         for _ in range(min(len(queue), count)):
             draft = queue.popleft()

@@ -3,6 +3,8 @@
 TracefuseError
   + Refused                 to the agent's author: the call did not run
   |   - CircuitOpen         a breaker of the call's scope is open
+  |   - ToolDenied          a gate of the policy denied the call, or nobody answered in time
+  |   - ApprovalRequired    a person has to agree first
   - ConfigError             to the operator, at start: a setting is missing or wrong
   - DecodeError             to the pipeline: bytes that are no event; they go to the dead letters
 """
@@ -34,6 +36,46 @@ class CircuitOpen(Refused):
         self.scope = scope
         self.reason = reason
         self.cmd_id = cmd_id
+
+
+class ToolDenied(Refused):
+    """The policy denied this call, or gave no verdict in time.
+
+    Parameters
+    ----------
+    tool
+        The tool that was not called.
+    reason
+        In words.
+    gate
+        The gate that denied; empty where no verdict came.
+    """
+
+    def __init__(self, tool: str, reason: str = "", gate: str = ""):
+        super().__init__(f"denied: {tool}" + (f" ({reason})" if reason else ""))
+        self.tool = tool
+        self.reason = reason
+        self.gate = gate
+
+
+class ApprovalRequired(Refused):
+    """A person has to agree to this call. It may be tried again once somebody has.
+
+    Parameters
+    ----------
+    tool
+        The tool that was not called.
+    approval_id
+        What the person answers.
+    reason
+        The rule that asks for it, in words.
+    """
+
+    def __init__(self, tool: str, approval_id: str, reason: str = ""):
+        super().__init__(f"needs approval: {tool}" + (f" ({reason})" if reason else ""))
+        self.tool = tool
+        self.approval_id = approval_id
+        self.reason = reason
 
 
 class ConfigError(TracefuseError):

@@ -112,6 +112,10 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     truncated: bool = False
     attrs: dict[str, Any] = {}
     content: Content | None = None
+    # a held call: which asking this is, and how long it waits; 0 where it does not
+    attempt: int = 0
+    deadline_ms: int = 0
+    approval_id: str = ""
 
 
 encode = msgspec.json.Encoder().encode

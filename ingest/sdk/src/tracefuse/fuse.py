@@ -19,6 +19,7 @@ from tracefuse.emitter import Emitter
 from tracefuse.envelopes import Seal
 from tracefuse.evidence import Identity, Witness
 from tracefuse.gate import Gate
+from tracefuse.held import Held
 from tracefuse.propagation import VARIABLE, current_span, parse
 from tracefuse.signing import CommandVerifier
 from tracefuse.spool import Spool
@@ -70,7 +71,7 @@ class Fuse:
         transport: Any,
         decision_args: Mapping[str, tuple[str, ...]],
         access: Mapping[str, str],
-        commands: Callable[[Gate, Tell], Coroutine[Any, Any, None]] | None,
+        commands: Callable[[Gate, Tell, Held], Coroutine[Any, Any, None]] | None,
     ) -> None:
         self.credential = credential
         self.environment = environment
@@ -94,6 +95,7 @@ class Fuse:
         self.boot_id = ids.boot_id()
         self.boot = Run(ids.trace_id(), ids.span_id())
         self.emitter = Emitter()
+        self.held = Held(self.boot_id)
         self._ears = Ears(self.emitter, self.boot, self._listeners)
         commands = self._commands
         identity = Identity(
@@ -110,7 +112,9 @@ class Fuse:
             self._transport,
             self._backlog,
             self.boot,
-            (lambda: commands(self.gate, self._ears.tell)) if commands is not None else None,
+            (lambda: commands(self.gate, self._ears.tell, self.held))
+            if commands is not None
+            else None,
         )
 
     def _backlog(self) -> Backlog:

@@ -5,12 +5,14 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from tracefuse.answers import Answers
 from tracefuse.commands import CommandReader
 from tracefuse.credentials import Credential, load
 from tracefuse.ears import Tell
 from tracefuse.errors import ConfigError
 from tracefuse.fuse import Fuse
 from tracefuse.gate import Gate
+from tracefuse.held import Held
 from tracefuse.transports import KafkaTransport, Transport
 
 
@@ -79,8 +81,9 @@ def init(
 
     positions: dict[int, int] = {}
 
-    def from_kafka(gate: Gate, tell: Tell) -> Coroutine[Any, Any, None]:
-        return CommandReader(address, gate, tell, positions, kafka).run()
+    def from_kafka(gate: Gate, tell: Tell, held: Held) -> Coroutine[Any, Any, None]:
+        answers = Answers(credential, held)
+        return CommandReader(address, gate, tell, answers, positions, kafka).run()
 
     return Fuse(
         credential,

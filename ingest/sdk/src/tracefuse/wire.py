@@ -7,6 +7,8 @@ from aiokafka.partitioner import murmur2
 
 EVENTS = "agent.events.v1"
 CONTROL = "agent.control.v1"
+REGISTRY = "agent.registry.v1"
+VERDICTS = "agent.verdicts.v1"
 
 # Fixed for ever: a changed count would move keys to other owners.
 PARTITIONS = 8

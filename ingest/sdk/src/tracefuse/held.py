@@ -1,0 +1,125 @@
+"""Calls that wait for their verdict: who asked, and the answer when it comes. Any thread asks.
+
+Call ──ask──► Held ◄──tell── reader of `agent.verdicts.v1`, on the background thread
+"""
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+from tracefuse.errors import ApprovalRequired, ToolDenied
+from tracefuse.grants import DEADLINE_SECONDS, Grants
+from tracefuse.verdicts import Verdict
+
+# Calls that wait at once in one process; more than threads or tasks that hold one.
+WAITING_MAX = 4096
+
+# No verdict asks for a longer pause; one that does must not hang the agent.
+DELAY_MAX = 2.0
+
+Asked = tuple[str, int]  # call id, attempt
+
+
+class Held:
+    """The calls of one process that are held.
+
+    Parameters
+    ----------
+    boot_id
+        Of the process: verdicts name it.
+
+    Examples
+    --------
+    >>> held = Held("b")
+    >>> held.listening = True
+    >>> answer = held.ask("c", 1)
+    >>> held.tell(Verdict(call_id="c", attempt=1, tenant="acme", agent_id="refunds", trace_id="t",
+    ...                   boot_id="b", word="deny", gate="budget"))
+    >>> answer.result(0).gate
+    'budget'
+    """
+
+    def __init__(self, boot_id: str) -> None:
+        self.boot_id = boot_id
+        self.grants: Grants | None = None  # None until a signed file was read
+        self.listening = False  # whether an answer would be heard
+        self._waiting: dict[Asked, Future[Verdict]] = {}
+        self._lock = threading.Lock()
+
+    def admit(self, tool: str, environment: str) -> None:
+        """Ask the gates that need no state: answered here, at once.
+
+        Raises
+        ------
+        ToolDenied
+            To the agent's author: the agent's file does not list the tool, or not this environment.
+        """
+        grants = self.grants
+        if grants is None:
+            return
+        if not grants.runs_in(environment):
+            raise ToolDenied(tool, f"{environment} is not granted", "environment")
+        if tool not in grants.tools:
+            raise ToolDenied(tool, "the agent's file does not list it", "allowlist")
+
+    def obey(self, tool: str, verdict: Verdict | None) -> float:
+        """Seconds that the call still waits.
+
+        Raises
+        ------
+        ToolDenied, ApprovalRequired
+            To the agent's author: it must not run.
+        """
+        if verdict is None:
+            if self.grants is None or self.grants.goes_on(tool):
+                return 0.0
+            raise ToolDenied(tool, "no verdict came in time")
+        if verdict.word == "deny":
+            raise ToolDenied(tool, verdict.reason, verdict.gate)
+        if verdict.word == "needs_approval":
+            raise ApprovalRequired(tool, verdict.approval_id, verdict.reason)
+        return min(verdict.delay_ms / 1000, DELAY_MAX) if verdict.word == "throttle" else 0.0
+
+    def holds(self, tool: str) -> bool:
+        """Whether a call of a tool must wait for its verdict."""
+        return self.grants is not None and self.grants.holds(tool)
+
+    def ask(self, call_id: str, attempt: int) -> "Future[Verdict]":
+        """Where the answer will be. It stays pending while nobody answers: wait with a timeout."""
+        answer: Future[Verdict] = Future()
+        with self._lock:
+            if self.listening and len(self._waiting) < WAITING_MAX:
+                self._waiting[call_id, attempt] = answer
+                return answer
+        answer.set_exception(TimeoutError())  # nobody would hear it: there is nothing to wait for
+        return answer
+
+    def forget(self, call_id: str, attempt: int) -> None:
+        """Nobody waits any more."""
+        with self._lock:
+            self._waiting.pop((call_id, attempt), None)
+
+    def tell(self, verdict: Verdict) -> None:
+        """Hand a verdict to the call that waits for it; a second one for the same asking is nothing."""
+        if verdict.boot_id != self.boot_id:
+            return
+        with self._lock:
+            answer = self._waiting.pop((verdict.call_id, verdict.attempt), None)
+        if answer is not None and answer.set_running_or_notify_cancel():
+            answer.set_result(verdict)
+
+
+def wait(answer: "Future[Verdict]") -> Verdict | None:
+    """The verdict, or None when the deadline has passed. Blocks the thread."""
+    try:
+        return answer.result(DEADLINE_SECONDS)
+    except TimeoutError:
+        return None
+
+
+async def wait_async(answer: "Future[Verdict]") -> Verdict | None:
+    """The same for a task; its loop goes on meanwhile."""
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(answer), DEADLINE_SECONDS)
+    except TimeoutError:
+        return None
