@@ -117,10 +117,15 @@ class Ledger:
         self.reserved.pop(call, None)
 
     def settle(self, call: str, trace_id: str, cost_usd: float, tokens: int, now: float) -> None:
-        """The call has ended: what it cost counts, held or not. An absurd claim counts as nothing."""
-        self.release(call)
-        micro = round(cost_usd * MICRO) if 0 <= cost_usd <= _AMOUNT_MAX else 0
-        spent = Amount(micro, tokens if 0 <= tokens <= _AMOUNT_MAX else 0)
+        """The call has ended: what it cost counts, held or not.
+
+        Where nothing credible is claimed, all that was set aside counts: else an agent that tells no
+        costs would have no budget.
+        """
+        held = self.reserved.pop(call, None)
+        least = held.amount if held is not None else Amount()
+        micro = round(cost_usd * MICRO) if 0 < cost_usd <= _AMOUNT_MAX else least.micro
+        spent = Amount(micro, tokens if 0 < tokens <= _AMOUNT_MAX else least.tokens)
         if spent == Amount():
             return
         self.runs[trace_id] = self.runs.get(trace_id, Amount()).plus(spent)
