@@ -3,11 +3,11 @@
 import argparse
 import asyncio
 
+from dashboards.naming import agent_of
 from dashboards.output import Output
 from ingest import keys
 from ingest.settings import Settings
 from tracefuse.control import agent_scope
-from tracefuse.errors import ConfigError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    tenant, slash, agent = options.agent.partition("/")
-    if not slash:
-        tenant, agent = "default", options.agent
-    if not tenant or not agent or "/" in agent:
-        raise ConfigError(f"agent {options.agent!r}: give TENANT/AGENT")
-    return force(agent_scope(tenant, agent), options.reason, options.cmd_id, settings, out)
+    scope = agent_scope(*agent_of(options.agent))
+    return force(scope, options.reason, options.cmd_id, settings, out)
 
 
 def force(scope: str, reason: str, cmd_id: str, settings: Settings, out: Output) -> int:
