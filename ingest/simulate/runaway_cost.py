@@ -10,6 +10,7 @@ from ingest.simulate.script import Ask, Move, Script
 
 _RUN_USD = 2.0
 _DAY_USD = 40.0
+_DEAR_RUN_USD = 30.0  # a run may not cost more than a day: such a file is refused
 _CALLS = 12
 _PAUSE_MS = 100.0
 _EVERY = 3
@@ -44,5 +45,5 @@ RUN = Scenario(
 DAY = Scenario(
     "runaway_cost_day", expected="open", scope="agent", must_stop=True, detector="cost_cap",
     task="coding", distort=within_day, fault_at_s=3.0,
-    budgets=Budgets(run_usd=100.0, day_usd=_DAY_USD),
+    budgets=Budgets(run_usd=_DEAR_RUN_USD, day_usd=_DAY_USD),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from detectors.cost_cap import CostCap
 from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
+from ingest.agent_check import sense
 from ingest.registry import AgentFile
 from ingest.simulate import roles, work
 from ingest.simulate.roles import Role, agent_file, fleet
@@ -220,6 +221,12 @@ def test_the_fleet_is_large_and_its_names_differ() -> None:
         assert len(twins) == 1 and twins[0].task == faulty.task
         mine, other = agent_file(faulty, "t"), agent_file(twins[0], "t")
         assert (mine.limits, mine.budgets, mine.tools) == (other.limits, other.budgets, other.tools)
+
+
+@pytest.mark.parametrize("role", FLEET, ids=lambda r: r.agent)
+def test_the_file_of_each_agent_is_accepted(role: Role) -> None:
+    """One that contradicts itself changes nothing, and its agent would be stopped by no cap."""
+    assert sense(agent_file(role, "t")) == []
 
 
 def test_an_unknown_scenario_is_named() -> None:
