@@ -22,6 +22,9 @@ ROW_MAX = 10  # lines in a row, without one that could be read
 SHARE_MAX, SHARE_LINES = 0.05, 200  # of so many lines at least
 
 
+OURS = b""  # a record that no agent wrote
+
+
 class TooManyDeadLetters(RuntimeError):
     """To the operator: most likely this version can't read what another has written. The text says where."""
 
@@ -30,7 +33,9 @@ class Limit:
     """Watches one partition, and says when its reader has to stop.
 
     Lines in a row are those of records in which nothing could be read. The share is that of the last
-    200 to 400 lines, so that a long time without faults does not excuse a new one.
+    200 to 400 lines, so that a long time without faults does not excuse a new one. Where agents wrote
+    the records, it takes two of them: one agent that writes rubbish has a fault of its own, and must
+    not be able to stop what watches all the others.
 
     Examples
     --------
@@ -48,23 +53,46 @@ class Limit:
         self.reached = ""  # what was reached, in words; it stays
         self._row = 0
         self._lines = self._dead = 0.0
+        self._in_row: set[bytes] = set()  # whose they were; two names are all that is asked for
+        self._in_share: set[bytes] = set()
 
-    def take(self, lines: int, dead: int) -> None:
-        """The next record: how many lines count, and how many of them could not be read."""
-        self._row = self._row + dead if dead == lines else 0
+    def take(self, lines: int, dead: int, whose: bytes = OURS) -> None:
+        """The next record: how many lines count, how many of them could not be read, who wrote it."""
+        if dead:
+            _remember(self._in_row, whose)
+            _remember(self._in_share, whose)
+        if dead == lines:
+            self._row += dead
+        else:
+            self._row = 0
+            self._in_row.clear()
         self._lines += lines
         self._dead += dead
-        if self._row >= ROW_MAX:
+        if self._row >= ROW_MAX and _several(self._in_row):
             self.reached = f"{self._row} lines in a row"
-        elif self._lines >= SHARE_LINES and self._dead >= SHARE_MAX * self._lines:
+        elif (
+            self._lines >= SHARE_LINES
+            and self._dead >= SHARE_MAX * self._lines
+            and _several(self._in_share)
+        ):
             self.reached = f"{self._dead:.0f} of {self._lines:.0f} lines"
         if self._lines >= 2 * SHARE_LINES:
             self._lines, self._dead = self._lines / 2, self._dead / 2
+            self._in_share.clear()
 
     def stop(self, topic: str, partition: int, offset: int) -> TooManyDeadLetters:
         """What to raise once it is reached, `offset` being the last one read."""
         place = f"{topic}/{partition}"
         return TooManyDeadLetters(f"{self.reached} of {place} can't be read, up to offset {offset}")
+
+
+def _remember(names: set[bytes], whose: bytes) -> None:
+    if whose == OURS or len(names) < 2:
+        names.add(whose)
+
+
+def _several(names: set[bytes]) -> bool:
+    return len(names) > 1 or OURS in names
 
 
 def counted(headers: wire.Headers, value: bytes, outputs: Sequence[Output]) -> tuple[int, int]:

@@ -62,11 +62,18 @@ async def write(
         return int((await asyncio.gather(*sent))[0].offset)
 
 
-def events(held: Keys, number: int, *what: bytes) -> tuple[int, list[tuple[Headers, bytes]]]:
-    """The partition of a trace, and proven records of it: unreadable lines, or a call where empty."""
+def events(
+    held: Keys, number: int, *what: bytes, agents: int = 2
+) -> tuple[int, list[tuple[Headers, bytes]]]:
+    """The partition of a trace, and proven records of it: unreadable lines, or a call where empty.
+
+    The agents take turns: rubbish of one alone would be its own fault.
+    """
     told = Told(trace_id=trace_id(number))
     made = [
-        envelope([line] if line else told.call(n), master=held.master)
+        envelope([line], agent_id=f"agent-{n % agents}", master=held.master)
+        if line
+        else envelope(told.call(n), master=held.master)
         for n, line in enumerate(what)
     ]
     partition = wire.partition_of(wire.trace_key(TENANT, told.trace_id))
@@ -120,6 +127,23 @@ def test_a_worker_that_can_read_nothing_stops(
         assert asyncio.run(letters(settings, number, first)) == [*range(first, last + 1)]
         workers.start("w1")
         until_true(lambda: asyncio.run(steps(settings, 1)) > 0)
+    finally:
+        workers.stop()
+
+    assert asyncio.run(letters(settings, number, first)) == [*range(first, first + lot)]
+
+
+def test_one_agent_alone_stops_no_worker(
+    settings: Settings, held: Keys, workers: Processes
+) -> None:
+    """What one agent writes is set aside line by line; the worker goes on for all the others."""
+    lot = 5 * ROW_MAX
+    number, records = events(held, 5, *[POISON] * lot, b"", agents=1)
+    first = asyncio.run(write(settings, wire.EVENTS, number, records))
+    try:
+        workers.start("w1")
+        until_true(lambda: asyncio.run(steps(settings, 5)) > 0)
+        workers.end("w1")  # by us, not by itself
     finally:
         workers.stop()
 

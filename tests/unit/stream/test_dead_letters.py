@@ -60,6 +60,18 @@ def test_good_years_excuse_nothing() -> None:
     assert limit.reached
 
 
+def test_one_agent_alone_stops_nobody() -> None:
+    """Rubbish of one agent is its own fault; of two it is ours."""
+    alone, mixed, two = Limit(), Limit(), Limit()
+    for n in range(1000):
+        alone.take(1, 1, b"acme/a/1")
+        mixed.take(1, n % 2, b"acme/a/1")
+        two.take(1, 1, b"acme/b/1" if n == 5 else b"acme/a/1")
+
+    assert (alone.reached, mixed.reached) == ("", "")
+    assert two.reached
+
+
 def test_what_was_reached_stays_reached() -> None:
     """Good lines of the same batch don't take it back, and the error names place and offset."""
     limit = told(*[(1, 1)] * ROW_MAX, (50, 0))
