@@ -20,6 +20,7 @@ from tracefuse.wire import LINES_MAX
 EVENTS, INBOX, TICK, OWNER = b"events", b"inbox", b"tick", b"owner"
 SUMMARIES, SIGNALS, COMMANDS, INCIDENTS = b"summaries", b"signals", b"commands", b"incidents"
 ACKS, REGISTRATIONS, DEAD, VERDICTS = b"acks", b"registrations", b"dead", b"verdicts"
+APPROVALS = b"approvals"
 
 DEPTH_MAX = 32  # F10: deeper values are attacks or accidents
 _INT_MAX = 2**63 - 1

@@ -172,7 +172,70 @@ class Ordered(msgspec.Struct, tag="ordered", gc=False, kw_only=True, omit_defaul
     payload: bytes
 
 
-Fact = Step | Run | Alive | Ack | Registered | Ordered
+class Decided(msgspec.Struct, tag="decided", gc=False, kw_only=True, omit_defaults=True):
+    """A person answers a call that waits. `payload` is the signed `Decision`, base64 on the wire."""
+
+    record_id: str
+    tenant: str
+    agent_id: str
+    approval_id: str
+    kid: str
+    sig: bytes
+    payload: bytes
+
+
+Fact = Step | Run | Alive | Ack | Registered | Ordered | Decided
+
+
+class Decision(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person signs: yes or no to one call, this tool with these arguments."""
+
+    approval_id: str
+    tool: str
+    args_hash: str
+    approved: bool
+    by: str
+    reason: str = ""
+    at: int = 0  # µs, the person's clock
+
+
+class Wanted(msgspec.Struct, tag="wanted", gc=False, kw_only=True, omit_defaults=True):
+    """A call that waits for a person, as people read it."""
+
+    src: Src = NO_SRC
+    approval_id: str
+    tenant: str
+    agent_id: str
+    trace_id: str
+    call_id: str
+    tool: str
+    args_hash: str = ""
+    decision_args: dict[str, Any] = {}
+    user_id: str = ""
+    task_type: str = ""
+    rule: str = ""
+    reason: str = ""
+    approvers: list[str] = []
+    at: float
+    expires_at: float
+
+
+class Outcome(msgspec.Struct, tag="outcome", gc=False, kw_only=True, omit_defaults=True):
+    """How a call's waiting ended: ``approved``, ``refused`` or ``expired``; by whom, with which key."""
+
+    src: Src = NO_SRC
+    approval_id: str
+    tenant: str
+    agent_id: str
+    trace_id: str
+    call_id: str
+    tool: str
+    args_hash: str = ""
+    outcome: str
+    by: str = ""
+    reason: str = ""
+    kid: str = ""
+    at: float
 
 
 class Signal(msgspec.Struct, tag="signal", gc=False, kw_only=True, omit_defaults=True):

@@ -6,6 +6,7 @@ from tracefuse.wire import CONTROL, EVENTS, PARTITIONS, REGISTRY, VERDICTS
 
 INBOX = "agent.inbox.v1"
 FLEET = "agent.fleet.v1"
+APPROVALS = "agent.approvals.v1"
 SIGNALS = "agent.signals.v1"
 CONTROL_LOG = "agent.control-log.v1"
 INCIDENTS = "agent.incidents.v1"
@@ -55,6 +56,7 @@ TOPICS: dict[str, Topic] = {
         Topic(FLEET, partitions=1),
         Topic(SIGNALS, retention_days=30),
         Topic(VERDICTS),
+        Topic(APPROVALS, retention_days=183),
         Topic(CONTROL, retention_days=0),
         Topic(CONTROL_LOG, retention_days=183),
         Topic(REGISTRY, retention_days=0),
@@ -66,6 +68,6 @@ TOPICS: dict[str, Topic] = {
 }
 
 __all__ = [
-    "CONTROL", "CONTROL_LOG", "DLQ", "EVENTS", "FLEET", "INBOX", "INCIDENTS", "PARTITIONS",
+    "APPROVALS", "CONTROL", "CONTROL_LOG", "DLQ", "EVENTS", "FLEET", "INBOX", "INCIDENTS", "PARTITIONS",
     "QUARANTINE", "REGISTRY", "SIGNALS", "STATE", "TOPICS", "VERDICTS", "Topic",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from detectors import (
     StepVector,
 )
 from ingest.registry import AgentFile
+from stream.agreements import Agreed, Pending
 from stream.breaker import Breaker, State
 from stream.budgets import Ledger
 from tracefuse.control import agent_scope, run_scope, tool_scope
@@ -60,18 +61,6 @@ class Awaited:
     event_id: str
 
 
-@dataclass(slots=True)
-class Agreed:
-    """A person's yes to one call: this tool with these arguments, once, until record time `expires`."""
-
-    tool: str
-    args_hash: str
-    expires: float
-
-    def fits(self, tool: str, args_hash: str, now: float) -> bool:
-        return (self.tool, self.args_hash) == (tool, args_hash) and now <= self.expires
-
-
 def _all_tools() -> ErrorRate:
     # A row of failures is a matter of one tool; over all tools only the share counts.
     return ErrorRate(consecutive_max=None)
@@ -101,6 +90,7 @@ class AgentState:
     orders: dict[str, None] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     verdicts: dict[str, bytes] = field(default_factory=dict)  # by asking, encoded
+    pending: dict[str, Pending] = field(default_factory=dict)  # by approval id
     agreed: dict[str, Agreed] = field(default_factory=dict)  # by approval id, not used yet
 
     def run(self, trace_id: str) -> RunState:
@@ -164,6 +154,8 @@ class AgentState:
         earliest = min((breaker.deadline for breaker in self.breakers()), default=inf)
         if self.ledger.reserved:
             earliest = min(earliest, self.ledger.deadline)
+        if self.pending:
+            earliest = min(earliest, min(one.deadline for one in self.pending.values()))
         for run in self.runs.values():
             if run.silence is not None and run.silence.deadline < earliest:
                 earliest = run.silence.deadline

@@ -19,6 +19,8 @@ _DECIDING = (
     (ingest, "agent_check.py"),
     (ingest, "agent_file.py"),
     (stream, "agent_state.py"),
+    (stream, "agreements.py"),
+    (stream, "approving.py"),
     (stream, "authenticity.py"),
     (stream, "breaker.py"),
     (stream, "budgets.py"),

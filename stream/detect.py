@@ -17,18 +17,22 @@ from ingest.records import (
     Acknowledged,
     Alive,
     Asked,
+    Decided,
     Fact,
     Ordered,
+    Outcome,
     Registered,
     Run,
     Signal,
     Src,
     Step,
     Summary,
+    Wanted,
 )
-from ingest.topics import CONTROL_LOG, DLQ, FLEET, INBOX, SIGNALS
-from stream import findings, holding, registering, sentences
+from ingest.topics import APPROVALS, CONTROL_LOG, DLQ, FLEET, INBOX, SIGNALS
+from stream import approving, findings, holding, registering, sentences
 from stream.agent_state import AWAITING_MAX, ORDERS_KEPT, AgentState, Awaited, RunState, new_agent
+from stream.agreements import Agreed, Pending
 from stream.breaker import (
     PROBES,
     THROTTLE_MS,
@@ -48,6 +52,7 @@ from stream.dead_letters import letter
 from stream.findings import Finding
 from stream.outputs import Answer, Forget, Line, Order, Output
 from stream.partition import Marker, Partition, Snapshot
+from stream.policy import Ruling
 from stream.unpickle import loads
 from tracefuse import control, wire
 from tracefuse.control import Command, Reason
@@ -138,6 +143,8 @@ class Detect:
                     self._signal(agent, None, incident=True, **refused)
             case Ordered():
                 self._ordered(agent, fact)
+            case Decided():
+                self._decided(agent, fact)
 
     # -- steps and runs --------------------------------------------------------------------------
 
@@ -175,6 +182,10 @@ class Detect:
         if ruling is None or ruling.word == "allow":
             return
         asks = ruling.word == "needs_approval"
+        if asks and verdict.approval_id not in agent.pending:
+            self._want(agent, step, ruling, verdict.approval_id)
+        elif asks:
+            return  # it waits already, and people know
         self._signal(
             agent, step, incident=asks, detector="policy", evidence_class="rule",
             severity="medium" if asks else "low", action="step-up" if asks else "block-call",
@@ -237,6 +248,71 @@ class Detect:
             agent, step, detector="registry", evidence_class="rule", severity="medium",
             action="annotate", sentence=sentences.unregistered(), incident=True,
         )  # fmt: skip
+
+    # -- calls that wait for a person ------------------------------------------------------------
+
+    def _want(self, agent: AgentState, step: Step, ruling: Ruling, approval_id: str) -> None:
+        """Ask people about a call."""
+        now = self.partition.now
+        one = approving.pending(agent.file, step, ruling, approval_id, now)
+        if len(agent.pending) >= approving.PENDING_MAX:
+            self._answered(agent, next(iter(agent.pending.values())), "expired")
+        agent.pending[approval_id] = one
+        self._approval(agent, approving.wanted(one, step, ruling, self._take(), now))
+
+    def _decided(self, agent: AgentState, fact: Decided) -> None:
+        """A person's answer; one that does not count changes nothing and is told."""
+        now, one = self.partition.now, agent.pending.get(fact.approval_id)
+        decision = approving.decide(one, fact, self.verifier, now)
+        if isinstance(decision, str) or one is None:
+            self._signal(
+                agent, None, incident=False, detector="approval", evidence_class="rule",
+                severity="medium", action="log", sentence=sentences.void_answer(str(decision)),
+                evidence={"approval_id": fact.approval_id[:128], "kid": fact.kid[:128]},
+            )  # fmt: skip
+            return
+        if decision.approved:
+            agent.agreed[one.approval_id] = Agreed(one.tool, one.args_hash, one.expires)
+            if len(agent.agreed) > approving.PENDING_MAX:
+                del agent.agreed[next(iter(agent.agreed))]
+        word = "approved" if decision.approved else "refused"
+        self._answered(agent, one, word, decision.by, decision.reason, fact.kid)
+
+    def _answered(
+        self,
+        agent: AgentState,
+        one: Pending,
+        word: str,
+        by: str = "",
+        reason: str = "",
+        kid: str = "",
+    ) -> None:
+        """The waiting is over: for the record, and for the process that waits."""
+        agent.pending.pop(one.approval_id, None)
+        now = self.partition.now
+        self._approval(agent, approving.outcome(one, word, self._take(), now, by, reason, kid))
+        self._out.append(
+            Answer(approving.note(agent, one, word, by, reason, self._take()), one.kid)
+        )
+
+    def _approval(self, agent: AgentState, record: Wanted | Outcome) -> None:
+        key = wire.agent_key(agent.tenant, agent.agent_id)
+        self._out.append(Line(APPROVALS, key, codec.APPROVALS, codec.encode(record)))
+
+    def _unattended(self, agent: AgentState) -> None:
+        """Time passes and nobody answers: first the owner hears of it, then the answer is no."""
+        now = self.partition.now
+        for one in list(agent.pending.values()):
+            if one.expires <= now:
+                self._answered(agent, one, "expired")
+            elif one.escalates <= now:
+                one.escalates = inf
+                self._signal(
+                    agent, None, incident=True, detector="approval", evidence_class="rule",
+                    severity="high", action="step-up", tool=one.tool, trace_id=one.trace_id,
+                    sentence=sentences.unattended(one.tool, one.approval_id),
+                    evidence={"approval_id": one.approval_id, "approvers": list(one.approvers)},
+                )  # fmt: skip
 
     # -- decisions -------------------------------------------------------------------------------
 
@@ -391,6 +467,7 @@ class Detect:
     def _timer(self, agent: AgentState) -> None:
         now = self.partition.now
         agent.ledger.expire(now)
+        self._unattended(agent)
         for breaker in list(agent.breakers()):
             if breaker.deadline <= now:
                 self._move(agent, breaker, Tick(), None)

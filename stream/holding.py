@@ -48,11 +48,14 @@ def answer(agent: AgentState, step: Step, now: float, src: Src) -> Held:
         expires = now + agent.file.timeout(step.tool)
         agent.ledger.reserve(step.step_id, step.trace_id, most(agent.file, step.tool), expires)
         agent.agreed.pop(asked.approval_id, None)  # used once
+    approval_id = ""
+    if ruling.word == "needs_approval":
+        approval_id = _waiting(agent, step) or _approval_id(src)
     verdict = Verdict(
         call_id=step.call_id, attempt=asked.attempt, tenant=agent.tenant, agent_id=agent.agent_id,
         trace_id=step.trace_id, boot_id=asked.reply_to, word=ruling.word, gate=ruling.gate,
         reason=ruling.reason, src=src,
-        approval_id=_approval_id(src) if ruling.word == "needs_approval" else "",
+        approval_id=approval_id,
     )  # fmt: skip
     agent.verdicts[name] = verdicts.encode(verdict)
     if len(agent.verdicts) > VERDICTS_KEPT:
@@ -80,6 +83,16 @@ def ended(agent: AgentState, step: Step, now: float) -> None:
 
 
 FAILED_KEPT = 64  # failed calls that a run remembers, to count their repeats
+
+
+def _waiting(agent: AgentState, step: Step) -> str:
+    """Id of the approval that this very call of the run waits for already; whoever asks last is told."""
+    assert step.held is not None
+    for one in agent.pending.values():
+        if (one.trace_id, one.tool, one.args_hash) == (step.trace_id, step.tool, step.args_hash):
+            one.call_id, one.reply_to, one.kid = step.call_id, step.held.reply_to, step.held.kid
+            return one.approval_id
+    return ""
 
 
 def _approval_id(src: Src) -> str:

@@ -19,6 +19,7 @@ from ingest.reading import reader
 from ingest.records import Src
 from ingest.settings import Settings
 from ingest.topics import (
+    APPROVALS,
     CONTROL_LOG,
     EVENTS,
     FLEET,
@@ -200,7 +201,11 @@ async def _checkpoints(settings: Settings, keys: Keys) -> dict[tuple[str, int], 
 
 # -- the log -----------------------------------------------------------------------------------------
 
-_RESULTS = {EVENTS: (INBOX,), INBOX: (SIGNALS, CONTROL_LOG, FLEET, VERDICTS), FLEET: (INCIDENTS,)}
+_RESULTS = {
+    EVENTS: (INBOX,),
+    INBOX: (SIGNALS, CONTROL_LOG, FLEET, VERDICTS, APPROVALS),
+    FLEET: (INCIDENTS,),
+}
 
 
 class _Log:
@@ -248,7 +253,7 @@ async def verify(settings: Settings, keys: Keys, base_path: Path | None = None) 
     }
     async with reader(settings.bootstrap) as consumer:
         log = _Log(consumer)
-        for topic in (INCIDENTS, SIGNALS, CONTROL_LOG, VERDICTS, FLEET, INBOX, EVENTS):
+        for topic in (INCIDENTS, SIGNALS, CONTROL_LOG, VERDICTS, APPROVALS, FLEET, INBOX, EVENTS):
             await log.fix(topic)  # results before inputs: every result has its input in view
         make: Cores = {**cores(keys), FLEET: Correlate}
         for source in (EVENTS, INBOX, FLEET):

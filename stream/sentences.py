@@ -29,6 +29,19 @@ def verdict(tool: str, word: str, reason: str) -> str:
     return f"A call of `{tool}` {said}: {reason}."
 
 
+def unattended(tool: str, approval_id: str) -> str:
+    """Nobody has answered for half of the time."""
+    return (
+        f"A call of `{tool}` waits for a person and nobody has answered: `tracefuse approve "
+        f"{approval_id}`, or with `--refuse`."
+    )
+
+
+def void_answer(why: str) -> str:
+    """An answer to a waiting call that does not count."""
+    return f"An answer to a call that waits for a person does not count: {why}."
+
+
 def error_rate(what: str, evidence: Evidence) -> str:
     """How much failed."""
     share = f"{evidence['failures']} of {evidence['calls']} calls failed in the last minute"

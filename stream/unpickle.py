@@ -8,7 +8,9 @@ import pickle
 from typing import Any
 
 _PREFIXES = ("detectors.", "river.")
-_MODULES = ("stream.agent_state", "stream.breaker", "stream.budgets", "ingest.agent_file")
+_MODULES = (
+    "stream.agent_state", "stream.agreements", "stream.breaker", "stream.budgets", "ingest.agent_file",
+)  # fmt: skip
 _NAMES = {
     "array": frozenset({"array", "_array_reconstructor"}),
     "builtins": frozenset({"set", "frozenset", "complex", "bytearray", "range", "slice", "object"}),

@@ -274,7 +274,8 @@ class Worker:
         owned.count.inc()
         if owned.fenced:
             return ()
-        owned.limit.take(*counted(record.headers, record.value, found))
+        whose = wire.header(record.headers, wire.KID)
+        owned.limit.take(*counted(record.headers, record.value, found), whose)
         return found
 
     def _watch_owner(self, owned: Owned, record: Record) -> None:

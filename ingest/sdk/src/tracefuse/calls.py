@@ -15,11 +15,11 @@ from tracefuse import clock, ids
 from tracefuse.drafts import Draft, Run
 from tracefuse.errors import ApprovalRequired, CircuitOpen, Refused, ToolDenied
 from tracefuse.grants import DEADLINE_SECONDS
-from tracefuse.held import wait, wait_async
+from tracefuse.held import Waiting, wait, wait_async
 from tracefuse.propagation import current_span, traceparent
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from collections.abc import Generator
 
     from tracefuse.fuse import Fuse
     from tracefuse.tracing import Trace
@@ -33,7 +33,6 @@ WORD_MAX = 256
 # How long a call that writes waits at most for the first commands of a starting agent.
 SNAPSHOT_SECONDS = 2.0
 POLL_SECONDS = 0.02
-ATTEMPT = 1  # a call that waits asks once
 
 
 class Span:
@@ -74,11 +73,15 @@ class Call(Span):
     """One call of a tool or a model. Made by `Trace.tool` and `Trace.llm`."""
 
     __slots__ = (
+        "_approval",
         "_asked",
+        "_attempt",
         "_body",
+        "_delay",
         "_extra",
         "_given",
         "_kind",
+        "_patience",
         "_tool",
         "call_id",
         "name",
@@ -96,6 +99,10 @@ class Call(Span):
         self._asked: dict[str, Any] | None = None  # further fields of the request
         self._body: object = None
         self._extra: dict[str, Any] = {}  # further fields of the result
+        self._approval = ""  # a person's yes, to be used
+        self._patience = 0.0  # seconds to wait for one
+        self._attempt = 1
+        self._delay = 0.0  # that a verdict asks for
 
     def result(self, value: T) -> T:
         """What came back; returned as it is."""
@@ -121,9 +128,13 @@ class Call(Span):
         delay = self._admit()
         if delay > 0.0:
             time.sleep(delay)
-        answer = self._request()
-        if answer is not None:
-            self._obey(wait(answer))
+        asking = self._asking()
+        with contextlib.suppress(StopIteration):
+            waiting = next(asking)
+            while True:
+                waiting = asking.send(wait(*waiting))
+        if self._delay > 0.0:
+            time.sleep(self._delay)
         return self
 
     async def __aenter__(self) -> Self:
@@ -136,9 +147,13 @@ class Call(Span):
         delay = self._admit()
         if delay > 0.0:
             await asyncio.sleep(delay)
-        answer = self._request()
-        if answer is not None:
-            await asyncio.sleep(self._judged(await wait_async(answer)))
+        asking = self._asking()
+        with contextlib.suppress(StopIteration):
+            waiting = next(asking)
+            while True:
+                waiting = asking.send(await wait_async(*waiting))
+        if self._delay > 0.0:
+            await asyncio.sleep(self._delay)
         return self
 
     def __exit__(
@@ -196,21 +211,53 @@ class Call(Span):
             extra["attrs"] = told
         self._emit(f"{self._kind}.{_ANSWER[self._kind]}", None, extra, True)
 
-    def _request(self) -> "Future[Verdict] | None":
-        """Say that the call is about to run; where its verdict will be, if it has to wait for one."""
+    def _asking(self) -> "Generator[Waiting, Verdict | None, None]":
+        """Say that the call is about to run and, where it has to, wait for its verdict, and for a person.
+
+        Yields what to wait for and how long; is sent what came, None for nothing. Raises `Refused` to
+        the agent's author for a call that must not run.
+        """
         self._enter()
         held = self._fuse.held
         if not self._tool or not held.holds(self._tool):
             self._emit(f"{self._kind}.request", self._given, self._asked, self._pressing)
-            return None
-        answer = held.ask(self.call_id, ATTEMPT)
-        asked = {"attempt": ATTEMPT, "deadline_ms": int(DEADLINE_SECONDS * 1000)}
+            return
+        verdict = yield self._ask()
+        while verdict is not None and verdict.word == "needs_approval" and self._patience > 0.0:
+            # Asked before it is reported: a person may answer at once.
+            note = held.ask(verdict.approval_id, 0)
+            self._judged_before(verdict)
+            told = yield note, self._patience
+            held.forget(verdict.approval_id, 0)
+            if told is None or told.word != "allow":
+                self._leave()
+                raise held.unanswered(self._tool, verdict, told)
+            self._approval, self._attempt = verdict.approval_id, self._attempt + 1
+            verdict = yield self._ask()
+        self._delay = self._judged(verdict)
+
+    def _ask(self) -> "Waiting":
+        """Ask for a verdict; where it will be, and how long to wait."""
+        answer = self._fuse.held.ask(self.call_id, self._attempt)
+        asked: dict[str, Any] = {
+            "attempt": self._attempt, "deadline_ms": int(DEADLINE_SECONDS * 1000),
+        }  # fmt: skip
+        if self._approval:
+            asked["approval_id"] = self._approval
         self._emit(f"{self._kind}.request", self._given, asked, True, held=True)
-        return answer
+        return answer, DEADLINE_SECONDS
+
+    def _judged_before(self, verdict: "Verdict") -> None:
+        """This asking is over, and nothing ran; the next one is another attempt of the same call."""
+        self._fuse.held.forget(self.call_id, self._attempt)
+        refusal = ApprovalRequired(self._tool, verdict.approval_id, verdict.reason)
+        told = {"gate": verdict.gate, "approval_id": verdict.approval_id}
+        self._extra["verdict_seen"] = verdict.word
+        self._not_run(refusal, told)
 
     def _judged(self, verdict: "Verdict | None") -> float:
         """Seconds that an allowed call still waits. Raises `Refused` for one that must not run."""
-        self._fuse.held.forget(self.call_id, ATTEMPT)
+        self._fuse.held.forget(self.call_id, self._attempt)
         self._extra["verdict_seen"] = verdict.word if verdict is not None else "none"
         try:
             return self._fuse.held.obey(self._tool, verdict)
@@ -220,11 +267,6 @@ class Call(Span):
                 told["approval_id"] = refusal.approval_id
             self._not_run(refusal, told, self._leave())
             raise
-
-    def _obey(self, verdict: "Verdict | None") -> None:
-        delay = self._judged(verdict)
-        if delay > 0.0:
-            time.sleep(delay)
 
     def _emit(
         self,

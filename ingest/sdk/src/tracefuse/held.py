@@ -7,8 +7,8 @@ import asyncio
 import threading
 from concurrent.futures import Future
 
-from tracefuse.errors import ApprovalRequired, ToolDenied
-from tracefuse.grants import DEADLINE_SECONDS, Grants
+from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
+from tracefuse.grants import Grants
 from tracefuse.verdicts import Verdict
 
 # Calls that wait at once in one process; more than threads or tasks that hold one.
@@ -17,7 +17,8 @@ WAITING_MAX = 4096
 # No verdict asks for a longer pause; one that does must not hang the agent.
 DELAY_MAX = 2.0
 
-Asked = tuple[str, int]  # call id, attempt
+Asked = tuple[str, int]  # call id, attempt; of a person's answer: approval id, 0
+Waiting = tuple["Future[Verdict]", float]  # for what, and how many seconds
 
 
 class Held:
@@ -80,6 +81,12 @@ class Held:
             raise ApprovalRequired(tool, verdict.approval_id, verdict.reason)
         return min(verdict.delay_ms / 1000, DELAY_MAX) if verdict.word == "throttle" else 0.0
 
+    def unanswered(self, tool: str, asked: Verdict, told: Verdict | None) -> Refused:
+        """What the agent's author is told of a call to which nobody agreed."""
+        if told is None:
+            return ApprovalRequired(tool, asked.approval_id, "nobody has answered yet")
+        return ToolDenied(tool, told.reason, told.gate)
+
     def holds(self, tool: str) -> bool:
         """Whether a call of a tool must wait for its verdict."""
         return self.grants is not None and self.grants.holds(tool)
@@ -109,17 +116,17 @@ class Held:
             answer.set_result(verdict)
 
 
-def wait(answer: "Future[Verdict]") -> Verdict | None:
-    """The verdict, or None when the deadline has passed. Blocks the thread."""
+def wait(answer: "Future[Verdict]", seconds: float) -> Verdict | None:
+    """The verdict, or None when the time is over. Blocks the thread."""
     try:
-        return answer.result(DEADLINE_SECONDS)
+        return answer.result(seconds)
     except TimeoutError:
         return None
 
 
-async def wait_async(answer: "Future[Verdict]") -> Verdict | None:
+async def wait_async(answer: "Future[Verdict]", seconds: float) -> Verdict | None:
     """The same for a task; its loop goes on meanwhile."""
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(answer), DEADLINE_SECONDS)
+        return await asyncio.wait_for(asyncio.wrap_future(answer), seconds)
     except TimeoutError:
         return None

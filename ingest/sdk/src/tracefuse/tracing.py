@@ -113,9 +113,32 @@ class Trace(Span):
         self._point("output", self._fuse.snapshot(value))
         return value
 
-    def tool(self, name: str, args: Mapping[str, object] | object = None) -> Call:
-        """A call of a tool. Raises `CircuitOpen` to the agent's author before it runs."""
-        return Call(self, "tool", name[:WORD_MAX], self._fuse.snapshot(args))
+    def tool(
+        self,
+        name: str,
+        args: Mapping[str, object] | object = None,
+        approval: str = "",
+        patience: float = 0.0,
+    ) -> Call:
+        """A call of a tool, entered with `with` or `async with`.
+
+        Parameters
+        ----------
+        name, args
+            Of the tool; arguments leave as hashes only.
+        approval
+            Id of a person's yes to this very call, given meanwhile.
+        patience
+            Seconds to wait for a person where the call needs one; 0 raises at once.
+
+        Raises
+        ------
+        CircuitOpen, ToolDenied, ApprovalRequired
+            To the agent's author, before the call runs.
+        """
+        call = Call(self, "tool", name[:WORD_MAX], self._fuse.snapshot(args))
+        call._approval, call._patience = approval[:WORD_MAX], patience
+        return call
 
     def llm(self, model: str, prompt: object = None, tools: object = None) -> Call:
         """A call of a model. Prompt and tools are hashed only."""
