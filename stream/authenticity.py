@@ -20,11 +20,16 @@ def authentic(master: bytes, kid: str, spooled: bool, mac: bytes, value: bytes) 
     kid, spooled, mac, value
         Of the record: key id, whether it waited on a disk, its proof, its lines.
     """
+    key = envelope_key(master, kid)
+    return bool(key and mac) and compare_digest(envelope_mac(key, kid, spooled, value), mac)
+
+
+def envelope_key(master: bytes, kid: str) -> bytes:
+    """The key of an agent's envelopes and verdicts; empty for an id that is none."""
     parts = kid.split("/")
-    if len(parts) != 3 or not _GENERATION.fullmatch(parts[2]) or not mac:
-        return False
-    key = _envelope_key(master, parts[0], parts[1], int(parts[2]))
-    return compare_digest(envelope_mac(key, kid, spooled, value), mac)
+    if len(parts) != 3 or not _GENERATION.fullmatch(parts[2]):
+        return b""
+    return _envelope_key(master, parts[0], parts[1], int(parts[2]))
 
 
 @lru_cache(maxsize=65536)

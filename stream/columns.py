@@ -166,6 +166,13 @@ _INCIDENTS = _same(
     "routes",
 ) | _milliseconds("opened_at")  # fmt: skip
 
+_VERDICT = (
+    "call_id", "attempt", "tenant", "agent_id", "trace_id", "boot_id", "word", "gate", "reason",
+    "delay_ms", "approval_id",
+)  # fmt: skip
+_VERDICTS = {name: _attribute(f"verdict.{name}") for name in _VERDICT} | _same("kid", "mac")
+_VERDICTS |= {name: _bounded(_VERDICTS[name]) for name in ("attempt", "delay_ms")}
+
 _LETTERS = _same("reason", "detail", "sha256") | {
     "raw_base64": lambda items: [msgspec.to_builtins(item.raw) for item in items],
     "headers": lambda items: [codec.encode(dict(i.headers)).decode() for i in items],
@@ -189,6 +196,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
     "signals": _SIGNALS,
     "control_log": _LOGGED,
     "incidents": _INCIDENTS,
+    "verdicts": _VERDICTS,
     "dead_letters": _LETTERS,
 }
 
@@ -227,6 +235,7 @@ _PLACES: dict[str, dict[str, Place]] = {
     "signals": _KAFKA | _SRC,
     "control_log": _KAFKA | _SRC | _RAW,
     "incidents": _KAFKA | _SRC | _RAW,
+    "verdicts": _KAFKA | _SRC | _RAW,
     "dead_letters": _KAFKA | _SRC,
 }
 

@@ -11,9 +11,10 @@ import msgspec
 
 from ingest import codec
 from ingest.records import NO_SRC, Acknowledged, DeadLetter, Incident, Signal, Src, Step
-from ingest.topics import CONTROL_LOG, DLQ, EVENTS, INBOX, INCIDENTS, QUARANTINE, SIGNALS
+from ingest.topics import CONTROL_LOG, DLQ, EVENTS, INBOX, INCIDENTS, QUARANTINE, SIGNALS, VERDICTS
 from stream.authenticity import authentic
 from stream.logged import Logged, acknowledged, commanded
+from stream.told import Told, told
 from tracefuse import control, wire
 from tracefuse.errors import DecodeError
 from tracefuse.events import Event
@@ -21,7 +22,7 @@ from tracefuse.events import Event
 # The topics that become rows, and the table whose highest offset tells where to go on.
 TABLES = {
     EVENTS: "events", INBOX: "steps", SIGNALS: "signals", CONTROL_LOG: "control_log",
-    INCIDENTS: "incidents", DLQ: "dead_letters", QUARANTINE: "dead_letters",
+    INCIDENTS: "incidents", VERDICTS: "verdicts", DLQ: "dead_letters", QUARANTINE: "dead_letters",
 }  # fmt: skip
 # Rows of these carry `_src_*`; what is not above the highest one is a repeat.
 DERIVED = frozenset(TABLES.values()) - {"events"}
@@ -39,7 +40,7 @@ class Future(NamedTuple):
     agent_id: str
 
 
-Item = Event | Future | Step | Signal | Logged | Incident | DeadLetter
+Item = Event | Future | Step | Signal | Logged | Incident | Told | DeadLetter
 
 
 class Row(NamedTuple):
@@ -145,6 +146,16 @@ def _command(_: int, headers: wire.Headers, value: bytes, __: bytes) -> Iterator
     yield Row("control_log", commanded(command, kid, wire.header(headers, wire.SIG)), value, 0)
 
 
+def _verdicts(_: int, __: wire.Headers, value: bytes, master: bytes) -> Iterator[Read]:
+    for idx, line in enumerate(codec.lines(value)):
+        try:
+            found = told(line, master)
+        except UNREADABLE:
+            yield Skip("malformed")
+            continue
+        yield Skip("bad_mac") if found is None else Row("verdicts", found, line, idx)
+
+
 Reader = Callable[[int, wire.Headers, bytes, bytes], Iterator[Read]]
 _READERS: dict[tuple[str, bytes], Reader] = {
     (EVENTS, codec.EVENTS): _events,
@@ -153,6 +164,7 @@ _READERS: dict[tuple[str, bytes], Reader] = {
     (CONTROL_LOG, codec.COMMANDS): _command,
     (CONTROL_LOG, codec.ACKS): _lines("control_log", Acknowledged, acknowledged),
     (INCIDENTS, codec.INCIDENTS): _lines("incidents", Incident),
+    (VERDICTS, codec.VERDICTS): _verdicts,
     (DLQ, codec.DEAD): _lines("dead_letters", DeadLetter),
     (QUARANTINE, codec.DEAD): _lines("dead_letters", DeadLetter),
 }

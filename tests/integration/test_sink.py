@@ -30,6 +30,7 @@ from ingest.topics import (
     INCIDENTS,
     QUARANTINE,
     SIGNALS,
+    VERDICTS,
 )
 from stream.columns import Block
 from stream.rows import Row
@@ -37,10 +38,11 @@ from stream.sink import GROUP
 from stream.tables import Tables
 from tests.pipe import AGENT, TENANT, TRACE, Told
 from tests.sinking import COUNTS, client, send, sinking, told, until
-from tracefuse import control, wire
+from tracefuse import control, verdicts, wire
 from tracefuse.control import Command, Reason
 from tracefuse.errors import ConfigError
 from tracefuse.events import Event, encode
+from tracefuse.verdicts import Verdict
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -63,6 +65,12 @@ def count(db: Client, where: str = "1", table: str = "events") -> int:
     """How many rows; `where` is a text of this file."""
     found = db.query("SELECT count() FROM {t:Identifier} WHERE " + where, {"t": table})
     return int(found.result_rows[0][0])
+
+
+def sealed(keys: Keys, verdict: Verdict) -> bytes:
+    """The line of a verdict, as its agent would believe it."""
+    own = keys.credential(verdict.tenant, verdict.agent_id)
+    return verdicts.seal(verdict.boot_id, verdicts.encode(verdict), own.kid, own.envelope_key)
 
 
 async def put(settings: Settings, topic: str, kind: bytes, value: bytes) -> None:
@@ -190,7 +198,7 @@ def test_without_the_look_up_it_would_be_stored_twice(
 
 
 def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -> None:
-    """Steps, findings, commands, acknowledgements, incidents, dead letters, future events."""
+    """Steps, findings, commands, acknowledgements, incidents, verdicts, dead letters, future events."""
     who: dict[str, Any] = {"tenant": TENANT, "agent_id": AGENT, "src": SRC}
     step = Step(
         step_id="s1", phase="request", trace_id=TRACE, span_id="b" * 16, action="tool", **who
@@ -212,6 +220,7 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
     letter = DeadLetter(
         topic=EVENTS, partition=0, offset=0, line=0, reason="malformed", sha256="0", raw=b"\xff"
     )
+    verdict = Verdict(call_id="c", attempt=1, trace_id=TRACE, boot_id="b", word="deny", **who)
     inbox = codec.envelope([codec.encode(run), codec.encode(step)])
 
     async def play() -> None:
@@ -222,13 +231,15 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
         await put(settings, CONTROL_LOG, codec.COMMANDS, control.encode(command))
         await put(settings, CONTROL_LOG, codec.ACKS, codec.encode(ack))
         await put(settings, INCIDENTS, codec.INCIDENTS, codec.encode(incident))
+        line = sealed(held, verdict)
+        await put(settings, VERDICTS, codec.VERDICTS, line)
         await put(settings, DLQ, codec.DEAD, codec.encode(letter))
         await put(settings, QUARANTINE, codec.DEAD, codec.encode(letter))
         future = Told(boot_id="future")("thought", schema_version="2.0")
         await send(settings, held, [[future]])
         async with sinking(settings, held) as task:
             await until(lambda: count(db, table="dead_letters") == 2, 60, task)
-            for table in ("steps", "signals", "incidents", "events_raw"):
+            for table in ("steps", "signals", "incidents", "verdicts", "events_raw"):
                 await until(partial(count, db, table=table), 60, task)
             await until(lambda: count(db, table="control_log") == 2, 60, task)
         async with sinking(settings, held) as task:  # its marks come from ClickHouse

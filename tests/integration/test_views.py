@@ -33,7 +33,7 @@ def client(store: Store, database: str) -> Iterator[Client]:
 @pytest.fixture(autouse=True)
 def empty(client: Client) -> None:
     """Tables of this file's own database, empty before each test."""
-    for table in ("events", "steps", "signals", "control_log", "incidents"):
+    for table in ("events", "steps", "signals", "control_log", "incidents", "verdicts"):
         client.command(f"TRUNCATE TABLE {table}")
 
 
@@ -189,6 +189,51 @@ def test_a_stop_that_nobody_obeyed_has_no_seconds(client: Client) -> None:
     (found,) = read(client, "SELECT * FROM stopped_and_why")
     assert found["acknowledged_at"] is None
     assert found["seconds_to_acknowledge"] is None
+
+
+def test_a_refusal_explains_itself(client: Client) -> None:
+    """Word, gate, reason, what was to be called, what had passed, and that it did not run."""
+    mark = {"_src_topic": "agent.inbox.v1", "_src_partition": 3, "_src_offset": 9, "_src_line": 2}
+    insert(
+        client, "verdicts",
+        WHO | mark | {"call_id": "c1", "attempt": 1, "word": "deny", "gate": "budgets",
+                      "reason": "no room"},
+        WHO | {"call_id": "c2", "attempt": 1, "word": "allow"},
+    )  # fmt: skip
+    insert(client, "signals", WHO | mark | {
+        "detector": "policy", "step_id": "s1", "evidence": '{"passed":["stopped"]}', "_src_n": 1,
+    })  # fmt: skip
+    step = WHO | {"action": "tool", "tool": "crm.pay", "args_hash": "ff"}
+    insert(
+        client, "steps",
+        step | {"step_id": "s1", "call_id": "c1", "phase": "request"},
+        step | {"step_id": "s1", "call_id": "c1", "phase": "complete", "revision": 1,
+                "status": "not_run"},
+        step | {"step_id": "s2", "call_id": "c2", "phase": "complete", "status": "ok"},
+    )  # fmt: skip
+
+    (found,) = read(client, "SELECT * FROM why_refused")
+    assert (found["call_id"], found["word"], found["gate"]) == ("c1", "deny", "budgets")
+    assert (found["reason"], found["tool"], found["args_hash"]) == ("no room", "crm.pay", "ff")
+    assert (found["status"], found["evidence"]) == ("not_run", '{"passed":["stopped"]}')
+
+
+def test_what_the_agent_refused_itself_stands_beside_it(client: Client) -> None:
+    """A tool that is not listed, and a deadline without an answer; a verdict's own denial only once."""
+    told = WHO | {"name": "tool.result", "status": "not_run", "error_type": "ToolDenied"}
+    insert(
+        client, "events",
+        told | {"event_id": "e1", "call_id": "c1", "raw": '{"attrs":{"gate":"allowlist"}}'},
+        told | {"event_id": "e2", "call_id": "c2", "verdict_seen": "none"},
+        told | {"event_id": "e3", "call_id": "c3", "verdict_seen": "deny"},
+        told | {"event_id": "e4", "call_id": "c4", "error_type": "CircuitOpen"},
+    )  # fmt: skip
+
+    found = read(client, "SELECT call_id, gate, reason FROM why_refused ORDER BY call_id")
+    assert [tuple(row.values()) for row in found] == [
+        ("c1", "allowlist", "refused in the agent's own process"),
+        ("c2", "", "no verdict came in time"),
+    ]
 
 
 def test_commands_and_their_acknowledgements(client: Client) -> None:

@@ -49,7 +49,7 @@ class Verdict(msgspec.Struct, gc=False, frozen=True, omit_defaults=True, kw_only
     src: tuple[str, int, int, int, int] | None = None
 
 
-class _Line(msgspec.Struct, gc=False, frozen=True):
+class Sealed(msgspec.Struct, gc=False, frozen=True):
     """How it travels: the verdict's own bytes, the key's name and the proof."""
 
     boot_id: str
@@ -60,7 +60,7 @@ class _Line(msgspec.Struct, gc=False, frozen=True):
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Verdict).decode
-_line = msgspec.json.Decoder(_Line).decode
+unseal = msgspec.json.Decoder(Sealed).decode
 
 
 def mac(key: bytes, kid: str, verdict: bytes) -> str:
@@ -70,7 +70,7 @@ def mac(key: bytes, kid: str, verdict: bytes) -> str:
 
 def seal(boot_id: str, verdict: bytes, kid: str, key: bytes) -> bytes:
     """The line of an encoded verdict."""
-    return encode(_Line(boot_id, msgspec.Raw(verdict), kid, mac(key, kid, verdict)))
+    return encode(Sealed(boot_id, msgspec.Raw(verdict), kid, mac(key, kid, verdict)))
 
 
 def open_line(line: bytes, kid: str, key: bytes) -> Verdict | None:
@@ -83,7 +83,7 @@ def open_line(line: bytes, kid: str, key: bytes) -> Verdict | None:
     ('allow', None)
     """
     try:
-        found = _line(line)
+        found = unseal(line)
         payload = bytes(found.verdict)
         proved = found.kid == kid and hmac.compare_digest(found.mac, mac(key, kid, payload))
         verdict = decode(payload) if proved else None
@@ -94,4 +94,4 @@ def open_line(line: bytes, kid: str, key: bytes) -> Verdict | None:
 
 def stripped(line: bytes) -> bytes:
     """The verdict's own bytes in a line. Raises `msgspec.MsgspecError` for what is no line."""
-    return bytes(_line(line).verdict)
+    return bytes(unseal(line).verdict)
