@@ -22,8 +22,8 @@ from tracefuse.errors import ConfigError
 CHARACTERS_MAX = 256 * 1024  # a published file must fit a record
 _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 _ARGUMENT = re.compile(r"\bargs\.([A-Za-z_][A-Za-z0-9_]*)")
-# Of each pair the first is a part of the second.
-_NESTED = (("call", "run"), ("call", "hour"), ("run", "day"), ("hour", "day"))
+# Of each pair the first is a part of the second. A run may be capped above a day: the lower cap holds.
+_NESTED = (("call", "run"), ("call", "hour"), ("hour", "day"))
 
 Problem = tuple[Path, str]
 

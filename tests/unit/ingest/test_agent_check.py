@@ -135,7 +135,7 @@ def test_a_file_with_everything_is_read() -> None:
         ('agent = "a"\nenvironments = ["prod"]\nenvironment = "dev"', 3, "'dev' is not among"),
         ('agent = "a"\n[tools.t]\nundo = "u"', 3, "tools.t.undo: no tool 'u' is listed"),
         ('agent = "a"\n[fallbacks]\nt = "x"', 3, "fallbacks.t: neither `output` nor a tool"),
-        ('agent = "a"\n[budgets]\nrun_usd = 2\nday_usd = 1', 3, "2 is more than day_usd allows (1)"),
+        ('agent = "a"\n[budgets]\nhour_usd = 2\nday_usd = 1', 3, "2 is more than day_usd allows (1)"),
         (
             'agent = "a"\n[tools.t]\nmax_usd = 3\n[budgets]\ncall_usd = 2',
             3, "tools.t.max_usd: no call may use more than 2",
@@ -154,6 +154,11 @@ def test_each_kind_of_mistake_names_file_and_line(text: str, line: int, words: s
 
     assert said.startswith(f"refunds.toml: line {line}: ")
     assert words in said
+
+
+def test_a_run_may_be_capped_above_a_day() -> None:
+    """As files did before there were budgets of an hour or a call; the lower cap holds."""
+    assert parse('agent = "a"\n[budgets]\nrun_usd = 100\nday_usd = 40').budgets.run_usd == 100
 
 
 def rules(*more: str) -> str:
