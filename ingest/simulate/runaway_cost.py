@@ -10,7 +10,7 @@ from ingest.simulate.script import Ask, Move, Script
 
 _RUN_USD = 2.0
 _DAY_USD = 40.0
-_DEAR_RUN_USD = 30.0  # a run may not cost more than a day: such a file is refused
+_DEAR_RUN_USD = 30.0  # far above what one run is to cost; the day is to be reached first
 _CALLS = 12
 _PAUSE_MS = 100.0
 _EVERY = 3
