@@ -19,6 +19,7 @@ from tracefuse.wire import LINES_MAX
 # The names of what a record's lines are (header `kind`).
 EVENTS, INBOX, TICK, OWNER = b"events", b"inbox", b"tick", b"owner"
 SUMMARIES, SIGNALS, COMMANDS, INCIDENTS = b"summaries", b"signals", b"commands", b"incidents"
+ORDERS = b"orders"  # people's words on wide scopes
 ACKS, REGISTRATIONS, DEAD, VERDICTS = b"acks", b"registrations", b"dead", b"verdicts"
 APPROVALS = b"approvals"
 

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from tracefuse.credentials import Credential, issue
 from tracefuse.errors import ConfigError
-from tracefuse.signing import CommandSigner, derive
+from tracefuse.signing import CommandSigner, CommandVerifier, derive
 
 MASTER = "master"
-# Who signs: the workers their commands, the person at this machine, whoever publishes agents' files.
-AUTHORS = ("auto", "human", "registry")
+# Who signs: the workers their commands, the person at this machine, a second person where one is not
+# enough, whoever publishes agents' files.
+AUTHORS = ("auto", "human", "second", "registry")
 BYTES = 32
-_FILE = re.compile(r"(auto|human|registry)(?:\.([1-9][0-9]{0,8}))?\.(key|pub)")
+_FILE = re.compile(r"(auto|human|second|registry)(?:\.([1-9][0-9]{0,8}))?\.(key|pub)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Keys:
 
     Parameters
     ----------
+    second_seed
+        Empty where the second person keeps it elsewhere, as in production.
     generations
         Of the seeds, by author; 1 where nothing is said.
     accepted
@@ -41,19 +44,43 @@ class Keys:
     auto_seed: bytes
     human_seed: bytes
     registry_seed: bytes
+    second_seed: bytes = b""
     generations: Mapping[str, int] = field(default_factory=dict)
     accepted: Mapping[str, bytes] = field(default_factory=dict)
 
     def signer(self, author: str) -> CommandSigner:
-        """Signer of the workers (``auto``), of the person here (``human``), or of agents' files."""
-        seeds = {"auto": self.auto_seed, "human": self.human_seed, "registry": self.registry_seed}
-        return CommandSigner(f"{author}/{self.generations.get(author, 1)}", seeds[author])
+        """Signer of the workers (``auto``), of a person (``human``, ``second``), or of agents' files.
+
+        Raises
+        ------
+        ConfigError
+            To the operator: only the public half of this key is here.
+        """
+        seed = self._seeds()[author]
+        if not seed:
+            raise ConfigError(f"no {author} key here: whoever holds it must sign")
+        return CommandSigner(kid_of(author, self.generations.get(author, 1)), seed)
+
+    def _seeds(self) -> dict[str, bytes]:
+        return {
+            "auto": self.auto_seed, "human": self.human_seed, "second": self.second_seed,
+            "registry": self.registry_seed,
+        }  # fmt: skip
+
+    @property
+    def signing(self) -> set[str]:
+        """Ids of the keys that sign here."""
+        return {self.signer(author).kid for author, seed in self._seeds().items() if seed}
 
     @property
     def command_keys(self) -> dict[str, bytes]:
         """Public keys that agents and workers pin."""
-        signers = [self.signer(author) for author in AUTHORS]
+        signers = [self.signer(author) for author, seed in self._seeds().items() if seed]
         return {**self.accepted, **{signer.kid: signer.public for signer in signers}}
+
+    def verifier(self) -> CommandVerifier:
+        """Checks what any of these keys has signed."""
+        return CommandVerifier(self.command_keys)
 
     @property
     def state_key(self) -> bytes:
@@ -64,11 +91,23 @@ class Keys:
         return issue(self.master, tenant, agent_id, self.command_keys)
 
 
+def kid_of(author: str, generation: int) -> str:
+    """Key id of a signing key. A person's begins with ``human/``, whoever it is.
+
+    >>> kid_of("auto", 1), kid_of("human", 2), kid_of("second", 1)
+    ('auto/1', 'human/2', 'human/second/1')
+    """
+    return f"human/{author}/{generation}" if author == "second" else f"{author}/{generation}"
+
+
 def create(folder: Path) -> Keys:
-    """Keys of a folder; what is missing is made once. Two processes may call it at once."""
+    """Keys of a folder; what is missing is made once. Two processes may call it at once.
+
+    A key whose public half alone is there is not missing: somebody else holds it.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in (MASTER, *AUTHORS):
-        if name == MASTER or not _seeds(folder, name):
+        if name == MASTER or not (_seeds(folder, name) or _found(folder, name, "pub")):
             with contextlib.suppress(FileExistsError):
                 _write(folder / f"{name}.key", os.urandom(BYTES))
     return load(folder)
@@ -80,17 +119,19 @@ def load(folder: Path) -> Keys:
     generations: dict[str, int] = {}
     accepted: dict[str, bytes] = {}
     for author in AUTHORS:
-        paths = _seeds(folder, author) or {1: folder / f"{author}.key"}
-        generations[author] = min(paths)
-        seeds[author] = _read(paths[min(paths)])
+        paths, public = _seeds(folder, author), _found(folder, author, "pub")
+        if not paths and not public:
+            paths = {1: folder / f"{author}.key"}  # to be missed by its name
+        generations[author] = min(paths or public)
+        seeds[author] = _read(paths[min(paths)]) if paths else b""
         for number, path in paths.items():
-            kid = f"{author}/{number}"
+            kid = kid_of(author, number)
             accepted[kid] = CommandSigner(kid, _read(path)).public
-        for number, path in _found(folder, author, "pub").items():
-            accepted.setdefault(f"{author}/{number}", _read(path))
-    master = _read(folder / f"{MASTER}.key")
+        for number, path in public.items():
+            accepted.setdefault(kid_of(author, number), _read(path))
     return Keys(
-        master, seeds["auto"], seeds["human"], seeds["registry"], generations, accepted
+        _read(folder / f"{MASTER}.key"), seeds["auto"], seeds["human"], seeds["registry"],
+        seeds["second"], generations, accepted,
     )  # fmt: skip
 
 
@@ -104,10 +145,11 @@ def rotate(folder: Path, author: str) -> str:
     """
     seeds = _known(folder, author)
     if len(seeds) > 1:
-        raise ConfigError(f"{author}/{max(seeds)} waits already: `tracefuse keys use {author}`")
+        waits = kid_of(author, max(seeds))
+        raise ConfigError(f"{waits} waits already: `tracefuse keys use {author}`")
     number = max([*seeds, *_found(folder, author, "pub")]) + 1
     _write(folder / f"{author}.{number}.key", os.urandom(BYTES))
-    return f"{author}/{number}"
+    return kid_of(author, number)
 
 
 def use(folder: Path, author: str) -> str:
@@ -120,7 +162,7 @@ def use(folder: Path, author: str) -> str:
     with contextlib.suppress(FileExistsError):  # cut short the last time
         _write(folder / f"{author}.{number}.pub", public)
     seeds[number].unlink()
-    return f"{author}/{min(seeds.keys() - {number})}"
+    return kid_of(author, min(seeds.keys() - {number}))
 
 
 def _known(folder: Path, author: str) -> dict[int, Path]:

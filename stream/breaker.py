@@ -83,7 +83,12 @@ class Forced:
     open: bool
 
 
-Event = Tripped | Slowed | Called | Ended | Withdrawn | Tick | Forced
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """A scope whose probes nobody counts was tried for long enough."""
+
+
+Event = Tripped | Slowed | Called | Ended | Withdrawn | Tick | Forced | Calm
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,8 @@ def step(breaker: Breaker, event: Event, now: float, turn: int) -> Breaker:
             return replace(breaker, out=(*breaker.out, (event.call_id, now)))
         case State.HALF_OPEN, Ended() if event.call_id in dict(breaker.out):
             return _probed(breaker, event, now, turn)
+        case State.HALF_OPEN, Calm():
+            return _to(State.CLOSED, replace(breaker, auto_close=True), now, turn)
         case State.HALF_OPEN, Withdrawn() if event.call_id in dict(breaker.out):
             return replace(breaker, out=_without(breaker, event.call_id))  # another may try
     return breaker  # also: calls that began before the trip tell nothing new

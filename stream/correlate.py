@@ -1,14 +1,13 @@
-"""What is wider than one agent: incidents from trips and alarms. Pure core, and its small runner.
+"""What is wider than one agent: incidents, breakers of wide scopes. Pure core, and its small runner.
 
-Thin for now: one incident for each. Shared causes and breakers of wide scopes will be decided here.
+One incident for each trip. A wide scope is stopped and released by people alone (`wide`); its state is
+mirrored into the owner's own control record. Shared causes will be decided here.
 """
 
 import asyncio
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -19,58 +18,95 @@ from ingest.keys import load as load_keys
 from ingest.records import Incident, Src, Summary
 from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, FLEET, INCIDENTS
+from stream import wide
 from stream.build import build
 from stream.dead_letters import letter
-from stream.outputs import Line
+from stream.outputs import Line, Order, Output
 from stream.partition import Marker, Partition, Snapshot
-from stream.worker import Record, Worker
+from stream.wide import WideState
+from stream.worker import Cores, Record, Worker
 from tracefuse import wire
+from tracefuse.control import Command, Reason
 from tracefuse.errors import DecodeError
+from tracefuse.people import Signed
+from tracefuse.signing import CommandVerifier
 
 log = logging.getLogger("tracefuse.correlate")
 
 GROUP = "tracefuse-correlate"
 _summary = msgspec.json.Decoder(Summary).decode
-
-
-@dataclass(slots=True)
-class Nothing:
-    """No state by key yet: marks against replays are the partition's own."""
-
-    deadline: float = inf
-    last: int = 0
+_signed = msgspec.json.Decoder(Signed).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Correlate:
-    """Decisions of `agent.fleet.v1`, its one partition."""
+    """Decisions of `agent.fleet.v1`, its one partition.
+
+    Parameters
+    ----------
+    number
+        The partition.
+    verifier
+        Checks what people ordered.
+    """
 
     topic = FLEET
 
-    def __init__(self, number: int = 0):
+    def __init__(self, number: int, verifier: CommandVerifier):
         self.number = number
-        self.partition: Partition[Nothing] = Partition(
-            lambda key: Nothing(), lambda state: b"", lambda data: Nothing(), keys_max=1
+        self.verifier = verifier
+        self.partition: Partition[WideState] = Partition(
+            wide.fresh, wide.dump, wide.load, wide.SCOPES_MAX
         )
+        # What wide scopes are told while they are not closed, for whoever owns them next.
+        self.standing: dict[str, Command] = {}
 
     def apply(
         self, offset: int, timestamp: float, headers: wire.Headers, value: bytes
-    ) -> Sequence[Line]:
-        """Incidents that follow from the next record."""
-        self.partition.begin(offset, timestamp)
-        if wire.header(headers, wire.KIND) != codec.SUMMARIES:
-            return []
-        found = []
+    ) -> Sequence[Output]:
+        """Incidents and commands that follow from the next record."""
+        partition = self.partition
+        partition.begin(offset, timestamp)
+        found: list[Output] = []
+        for number, (_, state) in enumerate(partition.due()):
+            if wide.passed(state, partition.now, offset):
+                found.append(self._told(state, None, (FLEET, self.number, offset, -1, number)))
+        kind = wire.header(headers, wire.KIND)
+        judge = {codec.SUMMARIES: self._summary, codec.ORDERS: self._order}.get(kind)
+        if judge is None:
+            return found
         for number, line in enumerate(codec.lines(value)):
             src: Src = (FLEET, self.number, offset, number, 0)
             try:
-                summary = _summary(line)
-            except msgspec.MsgspecError as error:
+                found += judge(src, line)
+            except _UNREADABLE as error:
                 dead = letter(src, DecodeError("malformed", str(error)), line)
                 found.append(Line(DLQ, f"{FLEET}/{self.number}", codec.DEAD, dead))
-                continue
-            if self.partition.accepts(summary.src):
-                found.append(self._incident(src, summary))
         return found
+
+    def _summary(self, src: Src, line: bytes) -> list[Output]:
+        summary = _summary(line)
+        return [self._incident(src, summary)] if self.partition.accepts(summary.src) else []
+
+    def _order(self, src: Src, line: bytes) -> list[Output]:
+        """A person's signed word: mirrored into the owner's own record."""
+        partition = self.partition
+        command = wide.order(_signed(line), self.verifier, partition.now)
+        if command is None:
+            return []
+        state = partition.open(command.scope)
+        changed = wide.obey(state, command, partition.now, partition.offset)
+        partition.close(command.scope, state)
+        return [self._told(state, command.reason, src)] if changed else []
+
+    def _told(self, state: WideState, reason: Reason | None, src: Src) -> Order:
+        command = wide.command(state, reason, src)
+        self.standing.pop(command.scope, None)
+        if command.state != "closed":
+            self.standing[command.scope] = command
+            if len(self.standing) > wide.SCOPES_MAX:
+                del self.standing[next(iter(self.standing))]
+        return Order(command)
 
     def _incident(self, src: Src, summary: Summary) -> Line:
         signal = summary.signal
@@ -86,10 +122,19 @@ class Correlate:
         return Line(INCIDENTS, incident.incident_id, codec.INCIDENTS, codec.encode(incident))
 
     def freeze(self) -> Snapshot:
+        self.partition.own = msgspec.json.encode(list(self.standing.values()))
         return self.partition.freeze()
 
     def restore(self, marker: Marker, cells: dict[str, bytes]) -> None:
         self.partition.restore(marker, cells)
+        standing = msgspec.json.decode(marker.own, type=list[Command]) if marker.own else []
+        self.standing = {command.scope: command for command in standing}
+
+
+def cores(keys: Keys) -> Cores:
+    """How correlate makes its core."""
+    verifier = CommandVerifier(keys.command_keys)
+    return {FLEET: lambda number: Correlate(number, verifier)}
 
 
 class _Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -109,7 +154,7 @@ class _Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
 
 async def run(settings: Settings, keys: Keys) -> None:
     """Correlate until cancelled."""
-    worker = Worker(settings, keys, {FLEET: Correlate})
+    worker = Worker(settings, keys, cores(keys))
     await worker.start()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap, group_id=GROUP, enable_auto_commit=False,

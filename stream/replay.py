@@ -1,7 +1,8 @@
 """Computing every decision again from the stored inputs, and comparing it with what was published.
 
 Runs the same pure cores without Faust, without a clock: `agent.events.v1` gives the facts that the
-inbox must hold, the inbox gives signals and commands, `agent.fleet.v1` gives incidents.
+inbox must hold, the inbox gives signals and commands, `agent.fleet.v1` gives incidents and
+commands of wide scopes.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ from ingest.topics import (
 from stream import checkpoint
 from stream.build import build
 from stream.checkpoint import Saved
-from stream.correlate import Correlate
+from stream.correlate import cores as wide_cores
 from stream.outputs import Answer, Line, Order, Output
 from stream.partition import Marker
 from stream.worker import Cores, cores
@@ -204,7 +205,7 @@ async def _checkpoints(settings: Settings, keys: Keys) -> dict[tuple[str, int], 
 _RESULTS = {
     EVENTS: (INBOX,),
     INBOX: (SIGNALS, CONTROL_LOG, FLEET, VERDICTS, APPROVALS),
-    FLEET: (INCIDENTS,),
+    FLEET: (INCIDENTS, CONTROL_LOG),
 }
 
 
@@ -255,7 +256,7 @@ async def verify(settings: Settings, keys: Keys, base_path: Path | None = None) 
         log = _Log(consumer)
         for topic in (INCIDENTS, SIGNALS, CONTROL_LOG, VERDICTS, APPROVALS, FLEET, INBOX, EVENTS):
             await log.fix(topic)  # results before inputs: every result has its input in view
-        make: Cores = {**cores(keys), FLEET: Correlate}
+        make: Cores = {**cores(keys), **wide_cores(keys)}
         for source in (EVENTS, INBOX, FLEET):
             await _stage(log, make, source, base, applied, report)
     return report

@@ -3,10 +3,11 @@
 import argparse
 import asyncio
 
-from dashboards.commands.kill import force
+from dashboards.commands.kill import ask, force
 from dashboards.output import Output
 from ingest import keys
 from ingest.settings import Settings
+from tracefuse.people import TWO_PEOPLE
 
 OPEN = "SELECT * FROM open_breakers ORDER BY scope LIMIT {most:UInt32}"
 COLUMNS = ("scope", "author", "state", "rule", "text", "since")
@@ -19,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     for name, text in (("force", "stop a scope"), ("release", "let a scope try again")):
         order = what.add_parser(name, help=text)
-        order.add_argument("scope", help="agent:TENANT/AGENT, tool:TENANT/AGENT/TOOL, run:…/TRACE")
+        order.add_argument("scope", help="as `kill` takes them; `fleet` takes a second person")
         order.add_argument("--reason", required=True, help="goes into the record, for good")
         order.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
         if name == "force":
@@ -48,6 +49,8 @@ def _list(most: int, settings: Settings, out: Output) -> int:
 def _release(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     from stream import orders
 
+    if options.scope in TWO_PEOPLE:
+        return ask(options.scope, options.reason, True, settings, out)
     held = keys.load(settings.keys_folder)
     wish = asyncio.run(
         orders.release(settings, held, options.scope, options.reason, options.timeout)

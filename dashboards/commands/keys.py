@@ -13,7 +13,8 @@ from tracefuse.errors import ConfigError
 # Who has to learn of a new key before it signs; who signs learns of it when it starts.
 READERS = {
     "auto": "issue the agents' credentials again, restart the agents",
-    "human": "issue the agents' credentials again, restart the agents, restart the workers",
+    "human": "issue the agents' credentials again, restart agents, workers and correlate",
+    "second": "issue the agents' credentials again, restart the agents, restart correlate",
     "registry": "issue the agents' credentials again, restart the workers",
 }
 
@@ -47,13 +48,12 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
         )
         return 0
     kid = keys.use(folder, options.name)
-    name, number = kid.split("/")
-    former = f"{name}.{int(number) - 1}.pub"
-    restart = "; restart the workers" if name == "auto" else ""
+    before = int(kid.rpartition("/")[2]) - 1
+    restart = "; restart the workers" if options.name == "auto" else ""
     out.record(
         {"kid": kid, "signs": True},
-        f"{kid} signs from now on{restart}. What {name}/{int(number) - 1} signed is accepted until"
-        f" somebody removes {former}",
+        f"{kid} signs from now on{restart}. What {keys.kid_of(options.name, before)} signed is"
+        f" accepted until somebody removes {options.name}.{before}.pub",
     )
     return 0
 
@@ -70,11 +70,10 @@ def _issue(held: keys.Keys, options: argparse.Namespace, out: Output) -> int:
 
 
 def _list(held: keys.Keys, folder: Path, out: Output) -> int:
-    signing = {held.signer(author).kid for author in keys.AUTHORS}
     rows = [
         {
             "kid": kid,
-            "signs": "yes" if kid in signing else "no",
+            "signs": "yes" if kid in held.signing else "no",
             "name": credentials.fingerprint(raw),
         }
         for kid, raw in sorted(held.command_keys.items())

@@ -155,7 +155,7 @@ class Life:
         )  # fmt: skip
 
 
-def _deaf(key: str, value: bytes | None, kid: str, sig: bytes, now: int) -> None:
+def _deaf(*_: object, **__: object) -> None:
     """The gate of an agent that hears no command: it stops nothing and acknowledges nothing."""
 
 

@@ -1,12 +1,10 @@
 """A person's word on the real broker: first what stops, last what relaxes, each record once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from ingest import codec
@@ -20,6 +18,7 @@ from stream import orders
 from stream.detect import Detect
 from stream.orders import NotReleased
 from stream.outputs import Order
+from tests.ordering import records, run, standing, write
 from tracefuse import control, wire
 from tracefuse.control import Command
 from tracefuse.errors import ConfigError
@@ -47,44 +46,6 @@ class Owner:
                     await write(self.settings, order, self.keys, "auto")
 
 
-async def write(settings: Settings, command: Command, keys: Keys, author: str) -> None:
-    """Put a command on the control topic, signed by the key of `author`."""
-    key, payload, headers = orders.sealed(command, keys.signer(author))
-    place = control.partition_of_scope(command.scope)
-    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap) as producer:
-        await producer.send_and_wait(
-            CONTROL, payload, key.encode(), partition=place, headers=headers
-        )
-
-
-async def records(
-    settings: Settings, topic: str, partition: int, key: str = ""
-) -> list[ConsumerRecord]:
-    """All records of a partition, or those of one key."""
-    place = TopicPartition(topic, partition)
-    found: list[ConsumerRecord] = []
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
-    )
-    await consumer.start()
-    try:
-        consumer.assign([place])
-        end = (await consumer.end_offsets([place]))[place]
-        while await consumer.position(place) < end:
-            for batch in (await consumer.getmany(timeout_ms=200)).values():
-                found += batch
-    finally:
-        await consumer.stop()
-    return [record for record in found if not key or record.key == key.encode()]
-
-
-async def standing(settings: Settings, scope: str, author: str) -> Command | None:
-    """The newest control record of a scope."""
-    key = control.control_key(scope, author)
-    found = await records(settings, CONTROL, control.partition_of_scope(scope), key)
-    return control.decode(found[-1].value) if found else None
-
-
 async def ordered(settings: Settings, agent: str) -> list[Ordered]:
     """What people ordered, as it lies in the agent's inbox."""
     key = wire.agent_key("acme", agent)
@@ -98,10 +59,6 @@ def place(own_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> tuple
     settings = Settings(bootstrap=own_broker.bootstrap)
     asyncio.run(provision(settings))
     return settings, create(tmp_path_factory.mktemp("keys"))
-
-
-def run(main: Callable[[], Awaitable[Any]]) -> Any:
-    return asyncio.run(asyncio.wait_for(main(), 60.0))
 
 
 def test_a_kill_needs_no_worker(place: tuple[Settings, Keys]) -> None:
@@ -264,10 +221,12 @@ def test_nothing_to_release_is_told(place: tuple[Settings, Keys]) -> None:
 
 
 @pytest.mark.parametrize(
-    "scope", ["fleet", "tenant:acme", "agent:acme", "agent:a/b/c", "tool:a/b", "run:a//t", "x:a/b"]
+    "scope", ["fleet", "fleet:", "agent:acme", "agent:a/b/c", "tool:a/b", "run:a//t", "x:a/b"]
 )
-def test_wide_or_broken_scopes_are_refused(scope: str, place: tuple[Settings, Keys]) -> None:
-    """Before anything is written: wider scopes need more than one person, others are typing errors."""
+def test_what_is_no_scope_of_one_person_is_refused(
+    scope: str, place: tuple[Settings, Keys]
+) -> None:
+    """Before anything is written: the fleet takes two people, the others are typing errors."""
     settings, keys = place
 
     with pytest.raises(ConfigError, match="scope"):

@@ -69,7 +69,9 @@ def test_keys_are_turned_over_in_two_steps(capsys: pytest.CaptureFixture[str]) -
     assert "auto.1.pub" in capsys.readouterr().out
     assert cli.main(["keys", "create", "--json"]) == 0
     signing = {row["kid"]: row["signs"] for row in json.loads(capsys.readouterr().out)}
-    assert signing == {"auto/1": "no", "auto/2": "yes", "human/1": "yes", "registry/1": "yes"}
+    assert signing == {
+        "auto/1": "no", "auto/2": "yes", "human/1": "yes", "human/second/1": "yes", "registry/1": "yes",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [["rotate", "master"], ["rotate"], ["use", "auto"]])
@@ -87,5 +89,5 @@ def test_a_credential_is_issued(home: Path) -> None:
     issued = credentials.load(path)
 
     assert (issued.tenant, issued.agent_id) == ("acme", "refunds")
-    assert set(issued.command_keys) == {"auto/1", "human/1", "registry/1"}
+    assert set(issued.command_keys) == {"auto/1", "human/1", "human/second/1", "registry/1"}
     assert path.stat().st_mode & 0o777 == 0o600

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.keys import AUTHORS, create, load, rotate, use
+from ingest.keys import AUTHORS, create, kid_of, load, rotate, use
 from tracefuse.errors import ConfigError
 from tracefuse.signing import CommandVerifier
 
@@ -18,7 +18,9 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
     made = create(tmp_path / "keys")
 
     assert create(tmp_path / "keys") == made == load(tmp_path / "keys")
-    assert names(tmp_path / "keys") == ["auto.key", "human.key", "master.key", "registry.key"]
+    assert names(tmp_path / "keys") == [
+        "auto.key", "human.key", "master.key", "registry.key", "second.key",
+    ]  # fmt: skip
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()} == {0o600}
 
 
@@ -41,7 +43,7 @@ def test_an_agent_pins_all_public_keys(tmp_path: Path) -> None:
     keys = create(tmp_path)
 
     assert set(keys.credential("acme", "refunds").command_keys) == {
-        "auto/1", "human/1", "registry/1",
+        "auto/1", "human/1", "human/second/1", "registry/1",
     }  # fmt: skip
     assert keys.signer("registry").public == keys.command_keys["registry/1"]
 
@@ -52,16 +54,16 @@ def test_a_rotation_loses_nobody(tmp_path: Path, author: str) -> None:
     before = create(tmp_path)
     old = before.signer(author)
 
-    assert rotate(tmp_path, author) == f"{author}/2"
+    assert rotate(tmp_path, author) == kid_of(author, 2)
     waiting = load(tmp_path)
-    assert waiting.signer(author).kid == f"{author}/1"
-    assert set(waiting.command_keys) - set(before.command_keys) == {f"{author}/2"}
+    assert waiting.signer(author).kid == kid_of(author, 1)
+    assert set(waiting.command_keys) - set(before.command_keys) == {kid_of(author, 2)}
 
-    assert use(tmp_path, author) == f"{author}/2"
+    assert use(tmp_path, author) == kid_of(author, 2)
     after = load(tmp_path)
     new = after.signer(author)
     assert after.command_keys == waiting.command_keys
-    assert new.kid == f"{author}/2"
+    assert new.kid == kid_of(author, 2)
     assert create(tmp_path) == after
     for signer in (old, new):  # by whom knew both, in whichever order their processes started
         verifier = CommandVerifier(waiting.command_keys)
@@ -77,7 +79,9 @@ def test_a_former_key_is_accepted_until_it_is_removed(tmp_path: Path) -> None:
     assert "registry.key" not in names(tmp_path)
     assert (tmp_path / "registry.1.pub").read_bytes() == old.public
     (tmp_path / "registry.1.pub").unlink()
-    assert set(load(tmp_path).command_keys) == {"auto/1", "human/1", "registry/2"}
+    assert set(load(tmp_path).command_keys) == {
+        "auto/1", "human/1", "human/second/1", "registry/2",
+    }  # fmt: skip
 
 
 def test_generations_go_on(tmp_path: Path) -> None:
@@ -102,6 +106,20 @@ def test_steps_out_of_order_are_refused(tmp_path: Path) -> None:
         rotate(tmp_path, "auto")
     with pytest.raises(ConfigError, match="no stranger key"):
         rotate(tmp_path, "stranger")
+
+
+def test_a_key_that_somebody_else_holds_is_not_missing(tmp_path: Path) -> None:
+    """With its public half alone, what it signs is accepted, nothing is signed, none is made."""
+    second = create(tmp_path).signer("second")
+    (tmp_path / "second.key").rename(tmp_path / "second.1.pub")
+    (tmp_path / "second.1.pub").write_bytes(second.public)
+    here = create(tmp_path)
+
+    assert here == load(tmp_path)
+    assert here.command_keys[second.kid] == second.public
+    assert second.kid not in here.signing
+    with pytest.raises(ConfigError, match="no second key here"):
+        here.signer("second")
 
 
 def test_a_torn_key_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from tracefuse import clock
 from tracefuse.answers import Answers
 from tracefuse.gate import Changed, Gate, Rejected
-from tracefuse.wire import CONTROL, KID, REGISTRY, SIG, VERDICTS, header
+from tracefuse.wire import CONTROL, KID, KID2, REGISTRY, SIG, SIG2, VERDICTS, header
 
 # The broker answers a fetch at once when there is something; this is how long it waits for it.
 POLL_MS = 1_000
@@ -122,7 +122,9 @@ class CommandReader:
             self._answers.file(key, record.value, kid, sig)
             return
         self._positions[record.partition] = record.offset + 1
-        outcome = self._gate.hear(key, record.value, kid, sig, clock.now_us())
+        kid2 = header(record.headers, KID2).decode(errors="replace")
+        sig2 = header(record.headers, SIG2)
+        outcome = self._gate.hear(key, record.value, kid, sig, clock.now_us(), kid2, sig2)
         if outcome is not None:
             self._tell(outcome, clock.now_us())
 

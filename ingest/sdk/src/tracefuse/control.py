@@ -15,6 +15,8 @@ Author = Literal["auto", "human"]
 
 # Scopes from narrow to wide; the strictest applicable one wins.
 SCOPES = ("run", "tool", "agent", "shared_tool", "class", "tenant", "fleet")
+# Wider than one agent.
+WIDE = SCOPES[3:]
 # How strict a state is: the strictest of a call's scopes decides.
 STRICTNESS: dict[str, int] = {
     "closed": 0, "throttled": 1, "half_open": 2, "open": 3, "forced_open": 4,
@@ -93,9 +95,10 @@ def concerns(key: str, tenant: str, agent_id: str) -> bool:
     scope, _, rest = key.partition(":")
     if scope in ("run", "tool"):
         return rest.startswith(f"{tenant}/{agent_id}/")
-    if scope == "agent":
-        return rest.rpartition(":")[0] == f"{tenant}/{agent_id}"
-    return scope == "fleet" or rest.split("/")[0].split(":")[0] == tenant
+    if scope in ("agent", "tenant"):
+        named = rest.rpartition(":")[0]  # a name may hold a colon of its own
+        return named == (tenant if scope == "tenant" else f"{tenant}/{agent_id}")
+    return scope == "fleet" or rest.startswith(f"{tenant}/")
 
 
 def partition_of_scope(scope: str) -> int:

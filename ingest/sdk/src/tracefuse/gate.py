@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from tracefuse import people
 from tracefuse.control import Command, concerns, control_key, decode, partitions_of_agent
+from tracefuse.people import Signed
 from tracefuse.restraint import Entry, Restraint, Table, restrains
 from tracefuse.signing import CommandVerifier
 
@@ -84,7 +86,14 @@ class Gate:
     # -- commands: on the background thread -------------------------------------------------------
 
     def hear(
-        self, key: str, value: bytes | None, kid: str, sig: bytes, now: int
+        self,
+        key: str,
+        value: bytes | None,
+        kid: str,
+        sig: bytes,
+        now: int,
+        kid2: str = "",
+        sig2: bytes = b"",
     ) -> Changed | Rejected | None:
         """Judge one record of the control topic.
 
@@ -94,6 +103,8 @@ class Gate:
             Of the record; a value of None is a tombstone.
         now
             µs UTC, for expiry alone.
+        kid2, sig2
+            Of the record: a second person's, which the fleet takes.
 
         Returns
         -------
@@ -103,11 +114,12 @@ class Gate:
         if not concerns(key, self._tenant, self._agent_id):
             return None
         scope, _, author = key.rpartition(":")
+        signed = Signed(payload=value or b"", kid=kid, sig=sig, kid2=kid2, sig2=sig2)
         if value is None:
-            return self._remove(key, author, kid, sig)
+            return self._remove(key, author, signed)
         if kid.partition("/")[0] != author:
             return self._reject("author", key, kid)
-        if not self._verifier.verify(kid, key, value, sig):
+        if not self._proven(key, author, signed):
             return self._reject("signature", key, kid)
         try:
             command = decode(value)
@@ -141,15 +153,18 @@ class Gate:
         self._evict()
         return Changed(command)
 
-    def _remove(self, key: str, author: str, kid: str, sig: bytes) -> Changed | Rejected | None:
+    def _proven(self, key: str, author: str, signed: Signed) -> bool:
+        if author == people.AUTHOR:
+            return people.proven(self._verifier, key, signed)
+        return self._verifier.verify(signed.kid, key, signed.payload, signed.sig)
+
+    def _remove(self, key: str, author: str, signed: Signed) -> Changed | Rejected | None:
         known = self._commands.get(key)
         if known is None:
             return None
         # A person's stop ends by a person's signature alone. Tombstones of workers carry none.
-        if author != "auto" and not (
-            kid.partition("/")[0] == author and self._verifier.verify(kid, key, b"", sig)
-        ):
-            return self._reject("tombstone", key, kid)
+        if author != "auto" and not people.proven(self._verifier, key, signed):
+            return self._reject("tombstone", key, signed.kid)
         del self._commands[key]
         self._enact(known.scope)
         return Changed(known, gone=True)

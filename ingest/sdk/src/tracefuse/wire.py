@@ -23,6 +23,9 @@ VERSION = "v"
 KID = "kid"
 MAC = "mac"
 SIG = "sig"
+# Of a second person, where one is not enough.
+KID2 = "kid2"
+SIG2 = "sig2"
 SPOOLED = "spooled"
 
 
