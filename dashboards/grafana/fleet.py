@@ -105,6 +105,15 @@ GROUP BY incident_id
 ORDER BY opened DESC
 LIMIT 50
 """
+REFUSED = f"""
+SELECT max(refused_at) AS last, concat(tenant, '/', agent_id) AS agent, tool, word, gate,
+    any(reason) AS why, count() AS calls, argMax(trace_id, refused_at) AS trace
+FROM why_refused
+WHERE $__timeFilter(refused_at) AND {_TENANT}
+GROUP BY agent, tool, word, gate
+ORDER BY last DESC
+LIMIT 50
+"""
 
 
 def quantile(metric: str, by: str = "") -> str:
@@ -127,7 +136,7 @@ def build() -> Json:
         "editable": False,
         "templating": {"list": [_tenants()]},
         "panels": place(
-            [_now(), _flow(), _stops(), _trips(), _agents(), _incidents(), _pipeline()]
+            [_now(), _flow(), _stops(), _trips(), _agents(), _incidents(), _refused(), _pipeline()]
         ),
     }
 
@@ -207,6 +216,10 @@ def _agents() -> Row:
 
 def _incidents() -> Row:
     return [(24, table("Incidents", "The newest 50.", sql(INCIDENTS)))]
+
+
+def _refused() -> Row:
+    return [(24, table("Refused calls", "What did not run, by which gate and why.", sql(REFUSED)))]
 
 
 def _pipeline() -> Row:
