@@ -26,7 +26,7 @@ from dashboards.output import Output
 from ingest.keys import Keys
 from ingest.settings import Settings
 from ingest.simulate.fleet import prepare
-from ingest.simulate.journal import Change, Tail
+from ingest.simulate.journal import Change, Refusal, Tail
 from ingest.simulate.roles import Role, fleet
 from tracefuse.clock import monotonic, now_us
 from tracefuse.errors import ConfigError
@@ -156,6 +156,8 @@ class Demo:
             for entry in entries:
                 if isinstance(entry, Change):
                     self._say(self._progress.changed(agent, entry))
+                elif isinstance(entry, Refusal):
+                    self._say(self._progress.refused(agent, entry))
 
     def _ask(self, store: DemoStore, playing: bool) -> None:
         """Alarms that stopped nobody, and how old the newest stored event is."""
@@ -192,12 +194,15 @@ class Demo:
 def summary(made: Report) -> list[str]:
     """The report for people."""
     events, stop = made.events, made.latency_ms["detect_to_stop"]
+    held = made.latency_ms["verdict"]
     lines = [
         "",
         f"events      {events.sent} sent, {events.stored} stored, {events.lost} lost, "
         f"{events.duplicates} twice, {events.dead_lettered} dead letters; {made.throughput_eps}/s",
         f"stops       {stop.n}, after {stop.p50} ms (median), {stop.p99} ms (p99), "
         f"{stop.max} ms (most); {made.false_trips} false, {made.false_alarms} false alarms",
+        f"verdicts    {held.n} calls ran after {held.p50} ms (median), {held.p99} ms (p99), "
+        f"{held.max} ms (most); {made.false_refusals} refused without a fault",
         f"cpu         {made.cpu_us_per_event.get('total', 0.0)} µs an event in the whole pipeline",
     ]
     for one in made.scenarios:

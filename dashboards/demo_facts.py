@@ -6,7 +6,7 @@ from math import ceil
 
 import msgspec
 
-from ingest.simulate.journal import Call, Change, Entry, Exit, Mark
+from ingest.simulate.journal import Call, Change, Entry, Exit, Mark, Refusal
 
 STOPPED = ("open", "forced_open", "throttled")
 
@@ -51,6 +51,15 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """One call that did not run, as the store tells it: by which gate of the policy."""
+
+    agent_id: str
+    trace_id: str
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What the store holds of the demo's tenant."""
 
@@ -63,6 +72,7 @@ class Stored:
     """Time at which the acknowledgement was recorded, µs, by command."""
     signals: Sequence[Found]
     lags_ms: Quantiles
+    refusals: Sequence[Refused] = ()
 
 
 @dataclass(slots=True)
@@ -70,6 +80,7 @@ class Account:
     """One process's journal, sorted by kind."""
 
     calls: list[Call] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
     exit: Exit | None = None
@@ -79,6 +90,8 @@ class Account:
             match entry:
                 case Call():
                     self.calls.append(entry)
+                case Refusal():
+                    self.refusals.append(entry)
                 case Change():
                     self.changes.append(entry)
                 case Mark():

@@ -23,8 +23,9 @@ class Outcome(msgspec.Struct, frozen=True):
     """How one scenario ended.
 
     ``detect_to_stop_ms`` is of its first stop; the calls are counted over all its stops. For an agent
-    that cannot be stopped ``calls_after_stop`` counts what it did after the command. ``problem`` is
-    empty when all went as expected.
+    that cannot be stopped ``calls_after_stop`` counts what it did after the command. Where a gate of the
+    policy refuses, a stop is a refusal, measured from the call, and ``calls_after_stop`` counts forbidden
+    calls that ran all the same. ``problem`` is empty when all went as expected.
     """
 
     name: str
@@ -51,6 +52,8 @@ def outcome(role: Role, account: Account, stored: Stored) -> Outcome:
         s for s in stored.signals if (s.agent_id, s.detector) == (role.agent, scenario.detector)
     ]
     orders = [order for order in stored.orders if order.agent_id == role.agent]
+    if scenario.gate:
+        return _refusal_outcome(role, scenario, account, stored, signals)
     if scenario.must_stop:
         return _stop_outcome(role, scenario, account, stored, signals, orders)
     return _alarm_outcome(role, scenario, account, signals, orders)
@@ -91,6 +94,32 @@ def _stop_outcome(
         detect_to_stop_ms=round(took[0], 3) if took else None, alarm_ms=None, stops=len(stops),
         calls_before_stop=before, calls_after_stop=after,
         incident_id=_incident(signals), problem=problem,
+    )  # fmt: skip
+
+
+def _refusal_outcome(
+    role: Role, scenario: Scenario, account: Account, stored: Stored, signals: list[Found]
+) -> Outcome:
+    """Each forbidden call must be refused by its gate before it runs, and the refusal be on record."""
+    refused = [one for one in account.refusals if one.forbidden and one.gate == scenario.gate]
+    ran = sum(call.forbidden for call in account.calls)
+    known = {(one.trace_id, one.gate) for one in stored.refusals if one.agent_id == role.agent}
+    recorded = bool(refused) and all((one.trace_id, one.gate) in known for one in refused)
+    if ran:
+        problem = f"{ran} calls ran that must not"
+    elif not refused:
+        problem = f"the gate {scenario.gate} refused nothing"
+    elif not recorded:
+        problem = "a refusal is not on record"
+    else:
+        asks = scenario.expected == "step-up"
+        problem = "nobody was told: there is no incident" if asks and not _incident(signals) else ""
+    took = [(one.at_us - one.asked_us) / 1e3 for one in refused]
+    return Outcome(
+        name=scenario.name, agent_id=role.agent, expected=scenario.expected, must_stop=True,
+        detected=bool(refused), stopped=bool(refused) and not ran, acknowledged=recorded,
+        detect_to_stop_ms=round(took[0], 3) if took else None, alarm_ms=None, stops=len(refused),
+        calls_before_stop=0, calls_after_stop=ran, incident_id=_incident(signals), problem=problem,
     )  # fmt: skip
 
 

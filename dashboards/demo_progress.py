@@ -1,7 +1,7 @@
 """What people read while the demo plays: who was stopped, why, how fast, and where to look. Pure."""
 
 from dashboards.output import clock
-from ingest.simulate.journal import Change
+from ingest.simulate.journal import Change, Refusal
 
 _WORDS = {
     "open": "STOPPED",
@@ -40,6 +40,14 @@ class Progress:
         line = _line(change.at_us, agent, f"{words}{after}{what}. {change.text}".rstrip())
         look = f"tracefuse trace {narrow}" if kind == "run" else "tracefuse breaker list"
         return [line, _line(None, "", look)] if change.last_emitted_at else [line]
+
+    def refused(self, agent: str, refusal: Refusal) -> list[str]:
+        """Lines about a call that did not run; none for the next one by the same gate."""
+        if self._repeats("refused", agent, refusal.gate, refusal.tool):
+            return []
+        took = (refusal.at_us - refusal.asked_us) / 1e3
+        words = f"REFUSED `{refusal.tool}` after {took:.0f} ms. {refusal.reason}"
+        return [_line(refusal.at_us, agent, words.rstrip())]
 
     def alarm(self, agent: str, detector: str, sentence: str, at_us: int) -> list[str]:
         """Lines about an incident that stopped nobody."""

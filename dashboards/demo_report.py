@@ -4,6 +4,7 @@ The fleet says what happened (calls, gate changes, events emitted), the store wh
 neither is believed alone.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -12,6 +13,7 @@ from dashboards.demo_facts import STOPPED, Account, Ordered, Quantiles, Stored, 
 from dashboards.demo_outcome import Outcome, outcome
 from ingest.simulate.journal import Exit
 from ingest.simulate.roles import Role
+from ingest.simulate.work import TASKS
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -35,6 +37,7 @@ class Report(msgspec.Struct, frozen=True):
     throughput_eps: float
     false_trips: int
     false_alarms: int
+    false_refusals: int
     latency_ms: dict[str, Quantiles]
     cpu_us_per_event: dict[str, float]
     scenarios: list[Outcome]
@@ -62,6 +65,7 @@ def report(
     )
     outcomes = [outcome(role, accounts[role.agent], stored) for role in roles if role.faulty]
     wrong = false_trips(roles, accounts, stored.orders)
+    refused = false_refusals(roles, accounts)
     per_event = {name: round(used / max(stored.unique, 1), 2) for name, used in cpu_us.items()}
     return Report(
         duration_s=round(duration_s, 1),
@@ -71,15 +75,17 @@ def report(
         throughput_eps=round(stored.unique / duration_s, 1),
         false_trips=len(wrong),
         false_alarms=_false_alarms(roles, stored),
+        false_refusals=sum(refused.values()),
         latency_ms={
             "detect_to_stop": quantiles(_stop_times(accounts, stored)),
             "acknowledged": quantiles(_acknowledged_times(stored)),
-            "verdict": Quantiles(),  # no call of the fleet is held
+            "verdict": quantiles(_verdict_times(roles, accounts)),
             "stored": stored.lags_ms,
         },
         cpu_us_per_event=per_event | {"total": round(sum(per_event.values()), 2)},
         scenarios=outcomes,
         problems=[*_problems(counts, roles, accounts), *wrong]
+        + [f"{n} {words} without a fault" for words, n in refused.items()]
         + [f"{one.name}: {one.problem}" for one in outcomes if one.problem],
     )
 
@@ -122,6 +128,27 @@ def false_trips(
         for order in orders
         if order.state in STOPPED and 0 < order.last_emitted_at < began.get(order.agent_id, 0)
     ]
+
+
+def false_refusals(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Counter[str]:
+    """Calls that were refused though nothing forbade them, counted by agent and gate, in words."""
+    found: Counter[str] = Counter()
+    for role in roles:
+        breaks = role.fault is not None and not role.fault.gate  # then all its calls may be refused
+        began = accounts[role.agent].marks.get("fault", 0) if breaks else float("inf")
+        for one in accounts[role.agent].refusals:
+            if not one.forbidden and one.at_us < began:
+                found[f"calls of {role.agent} were refused by {one.gate or 'the deadline'}"] += 1
+    return found
+
+
+def _verdict_times(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Iterable[float]:
+    """What calls that write waited before they ran, ms: those are held."""
+    for role in roles:
+        held = {tool.name for tool in TASKS[role.task].writes}
+        for call in accounts[role.agent].calls:
+            if call.tool in held:
+                yield (call.start_us - call.asked_us) / 1e3
 
 
 def _false_alarms(roles: Sequence[Role], stored: Stored) -> int:

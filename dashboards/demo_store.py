@@ -4,7 +4,7 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from dashboards.demo_facts import Found, Ordered, Quantiles, Stored
+from dashboards.demo_facts import Found, Ordered, Quantiles, Refused, Stored
 from ingest.topics import EVENTS
 
 # A tenant's rows are few and recent; all answers together take milliseconds.
@@ -38,12 +38,14 @@ FROM signals LEFT JOIN (
 ) AS told USING signal_id
 WHERE tenant = {tenant:String} ORDER BY at
 """
+_REFUSED = "SELECT agent_id, trace_id, gate FROM why_refused WHERE tenant = {tenant:String}"
 _SIZES = """
 SELECT (SELECT count() FROM events WHERE tenant = {tenant:String}),
     (SELECT count() FROM steps WHERE tenant = {tenant:String}),
     (SELECT count() FROM signals WHERE tenant = {tenant:String}),
     (SELECT count() FROM control_log WHERE tenant = {tenant:String}),
-    (SELECT count() FROM incidents WHERE tenant = {tenant:String})
+    (SELECT count() FROM incidents WHERE tenant = {tenant:String}),
+    (SELECT count() FROM verdicts WHERE tenant = {tenant:String})
 """
 _ALARMS = """
 SELECT agent_id, detector, argMin(sentence, opened_at),
@@ -69,7 +71,7 @@ class DemoStore:
         self._parameters = {"tenant": tenant, "since": since_us, "topic": EVENTS}
 
     def sizes(self) -> tuple[int, ...]:
-        """Rows of events, steps, signals, control log, incidents."""
+        """Rows of events, steps, signals, control log, incidents, verdicts."""
         return tuple(self._rows(_SIZES)[0])
 
     def newest(self) -> int:
@@ -92,6 +94,7 @@ class DemoStore:
             acknowledged=dict(self._rows(_ACKS)),
             signals=[Found(*row) for row in self._rows(_SIGNALS)],
             lags_ms=lags_ms,
+            refusals=[Refused(*row) for row in self._rows(_REFUSED)],
         )
 
     def _rows(self, sql: str) -> Any:

@@ -10,7 +10,10 @@ import msgspec
 
 
 class Call(msgspec.Struct, tag="call", frozen=True, gc=False, omit_defaults=True):
-    """One call that a tool answered. Times are µs of the wall clock; `asked_us` is before the gate."""
+    """One call that a tool answered. Times are µs of the wall clock; `asked_us` is before the gate.
+
+    `forbidden` ones should not have run.
+    """
 
     trace_id: str
     index: int
@@ -19,6 +22,22 @@ class Call(msgspec.Struct, tag="call", frozen=True, gc=False, omit_defaults=True
     start_us: int
     end_us: int
     failed: bool = False
+    forbidden: bool = False
+
+
+class Refusal(msgspec.Struct, tag="refusal", frozen=True, gc=False, omit_defaults=True):
+    """One call that was refused before it ran: by which gate of the policy, in its words.
+
+    `gate` is empty where no verdict came in time.
+    """
+
+    trace_id: str
+    tool: str
+    asked_us: int
+    at_us: int
+    gate: str = ""
+    reason: str = ""
+    forbidden: bool = False
 
 
 class Change(msgspec.Struct, tag="gate", frozen=True, gc=False, omit_defaults=True):
@@ -60,7 +79,7 @@ class Mark(msgspec.Struct, tag="mark", frozen=True, gc=False):
     what: Literal["fault", "freeze"]
 
 
-Entry = Call | Change | Exit | Ready | Mark
+Entry = Call | Refusal | Change | Exit | Ready | Mark
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
 
@@ -100,4 +119,4 @@ class Tail:
         return [_decode(line) for line in whole.splitlines()]
 
 
-__all__ = ["Call", "Change", "Entry", "Exit", "Journal", "Mark", "Ready", "Tail"]
+__all__ = ["Call", "Change", "Entry", "Exit", "Journal", "Mark", "Ready", "Refusal", "Tail"]

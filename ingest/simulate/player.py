@@ -5,11 +5,11 @@ import signal
 import time
 
 import tracefuse
-from ingest.simulate.journal import Call, Journal, Mark
+from ingest.simulate.journal import Call, Journal, Mark, Refusal
 from ingest.simulate.pace import Pace
 from ingest.simulate.script import Act, Ask, Freeze, Know, Move, Say, Script
 from tracefuse.clock import monotonic, now_us
-from tracefuse.errors import Refused
+from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
 
 _LISTEN_S = 0.2
 # Events that a run costs besides its moves: start, input, output, end.
@@ -52,7 +52,7 @@ class Player:
         """Set to end the run after the current move."""
 
     def play(self, script: Script) -> bool:
-        """Play one run; false when a breaker refused to let it go on."""
+        """Play one run; false when it was refused to go on."""
         try:
             with self._fuse.trace(task=script.task, user=script.user) as trace:
                 self._pace.note(_FRAME)
@@ -110,6 +110,13 @@ class Player:
                 call.result(self._run(move, scale, asked, trace.trace_id))
         except ToolFailure:
             pass
+        except (ToolDenied, ApprovalRequired) as refusal:
+            gate = refusal.gate if isinstance(refusal, ToolDenied) else "approvals"
+            said = Refusal(
+                trace.trace_id, move.tool, asked, now_us(), gate, refusal.reason, move.forbidden
+            )
+            self._journal.write(said)
+            raise
         if move.changes:
             trace.state(after=move.changes[1])
             self._pace.note(2)
@@ -120,7 +127,16 @@ class Player:
         self._calls += 1
         time.sleep(move.latency_ms / 1e3 * scale)
         self._journal.write(
-            Call(trace_id, self._calls, move.tool, asked, start, now_us(), bool(move.error))
+            Call(
+                trace_id,
+                self._calls,
+                move.tool,
+                asked,
+                start,
+                now_us(),
+                bool(move.error),
+                move.forbidden,
+            )
         )
         if move.error:
             raise failure(move.error)

@@ -99,13 +99,15 @@ class Life:
         self._began = monotonic()
         self._journal = Journal(errand.journal(role.agent))
         self._work = Work(role, Random(f"{errand.seed}/{role.agent}"))
+        instruments = work.TASKS[role.task].instruments
         self._fuse = tracefuse.init(
             agent=role.agent,
             tenant=errand.tenant,
             bootstrap=errand.bootstrap,
             credential=errand.credential(role.agent),
             spool=errand.folder / "spools" / role.agent,
-            access={tool.name: tool.access for tool in work.TASKS[role.task].instruments},
+            decision_args={t.name: t.decision_args for t in instruments if t.decision_args},
+            access={tool.name: tool.access for tool in instruments},
         )
         self._obeyed: set[str] = set()
         self._fuse.on_change(self._changed)

@@ -83,6 +83,7 @@ def agent_file(role: Role, tenant: str) -> AgentFile:
         tools={tool.name: tool.declared() for tool in TASKS[role.task].instruments},
         limits=limits,
         budgets=(scenario and scenario.budgets) or AMPLE_BUDGETS,
+        approvals=scenario.approvals if scenario else (),
     )
 
 

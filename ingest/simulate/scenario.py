@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from ingest.registry import Budgets, Limits
+from ingest.agent_file import Approval, Budgets, Limits
 from ingest.simulate.script import Script
 from ingest.simulate.work import Task
 
@@ -28,19 +28,23 @@ class Scenario:
     Parameters
     ----------
     expected
-        What must come of it: a word of the catalogue (``stop-run``, ``open``, ``throttle``) or
-        ``alarm``.
+        What must come of it: a word of the catalogue (``stop-run``, ``open``, ``throttle``,
+        ``block-call``, ``step-up``) or ``alarm``.
     scope
-        Kind of the scope that must change: ``run``, ``tool`` or ``agent``; empty for an alarm.
+        Kind of the scope that must change: ``run``, ``tool`` or ``agent``; empty for an alarm, and
+        where calls are refused one by one.
     must_stop
-        Whether the agent's own gate must change, acknowledged.
+        Whether the agent's own gate must change, acknowledged; with a `gate` of the policy: whether
+        each forbidden call must be refused before it runs.
     detector
         Who must find it.
+    gate
+        Which gate of the policy must refuse; empty where a breaker or an alarm is expected.
     fault_at_s, fault_s
         When the fault begins, seconds after the agent's start, and how long it lasts. Staggered, so
         that people can follow; the first at once, so that they see something within seconds.
-    limits, budgets
-        Caps of faulty agent and twin in the registry; None where the rule needs none.
+    limits, budgets, approvals
+        Of faulty agent and twin in the registry; None where the rule needs none.
     obeys
         False for an agent that ignores its gate.
     """
@@ -56,4 +60,6 @@ class Scenario:
     fault_s: float = 1e9
     limits: Limits | None = None
     budgets: Budgets | None = None
+    approvals: tuple[Approval, ...] = ()
+    gate: str = ""
     obeys: bool = True

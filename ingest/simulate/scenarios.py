@@ -1,12 +1,15 @@
 """Every scenario by its name. A new one is a file, and a line here."""
 
 from ingest.simulate import (
+    disallowed_tool,
     error_spike,
     latency_collapse,
+    over_budget,
     rogue,
     runaway_cost,
     silent,
     tool_loop,
+    unapproved,
     write_flood,
 )
 from ingest.simulate.scenario import Scenario
@@ -22,5 +25,8 @@ SCENARIOS: dict[str, Scenario] = {
         write_flood.SCENARIO,
         silent.SCENARIO,
         latency_collapse.SCENARIO,
+        disallowed_tool.SCENARIO,
+        over_budget.SCENARIO,
+        unapproved.SCENARIO,
     )
 }

@@ -43,6 +43,8 @@ class Act:
         Time that the agent waits before the call.
     changes
         State before and after, for calls that write; None for those that only read.
+    forbidden
+        Whether it must not run. Only the tools' own log and the judge know; the agent tries it.
     """
 
     tool: str
@@ -52,6 +54,7 @@ class Act:
     error: str = ""
     pause_ms: float = 0.0
     changes: tuple[dict[str, Any], dict[str, Any]] | None = None
+    forbidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Healthy work: six kinds of task, each with tools, models and reasoning of its own. Pure and seeded."""
+"""Healthy work: seven kinds of task, each with tools, models and reasoning of its own. Pure and seeded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,16 +20,20 @@ _ERRORS = ("Timeout", "RateLimited", "NotFound")
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One tool of a task: its access class, median latency in ms, and the arguments of a call."""
+    """One tool of a task: its access class, median latency in ms, and the arguments of a call.
+
+    Rules of approval see those of its arguments that `decision_args` names.
+    """
 
     name: str
     access: Access
     latency_ms: float
     args: Callable[[Random], dict[str, Any]]
+    decision_args: tuple[str, ...] = ()
 
     def declared(self) -> Tool:
         """This tool as the registry declares it."""
-        return Tool(access=self.access, latency_ms=DECLARED_MS)
+        return Tool(access=self.access, latency_ms=DECLARED_MS, decision_args=self.decision_args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,13 @@ TASKS: dict[str, Task] = {
             (Instrument("erp.read", "read", 35, _number("order")),
              Instrument("ocr.extract", "read", 100, _number("scan"))),
             (Instrument("erp.post", "write", 50, _amount),),
+        ),
+        Task(
+            "payouts", SMALL, "Pay supplier {n}.",
+            ("The contract is {d} days old.", "Delivery {d} was signed for."),
+            (Instrument("ledger.read", "read", 25, _number("supplier")),
+             Instrument("bank.balance", "read", 45, _number("account"))),
+            (Instrument("bank.transfer", "irreversible", 50, _amount, ("amount",)),),
         ),
     )
 }  # fmt: skip

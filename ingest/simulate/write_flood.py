@@ -8,14 +8,14 @@ from ingest.simulate import work
 from ingest.simulate.scenario import Moment, Scenario
 from ingest.simulate.script import Move, Script
 
-PER_MINUTE = 120
+PER_MINUTE = 90  # half as much again as the twin writes; each write waits for its verdict
 _CALLS = 40
 _LATENCY_MS = 15.0
 _PAUSE_MS = 5.0
 
 
 def distort(task: work.Task, moment: Moment, random: Random) -> Script | None:
-    """A run of nothing but writes, about 40 a second."""
+    """A run of nothing but writes, about 40 a second and less the longer verdicts take."""
     healthy = work.script(task, random)
     writes: list[Move] = [
         replace(

@@ -8,7 +8,7 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from dashboards.demo_facts import Found, Ordered, Quantiles
+from dashboards.demo_facts import Found, Ordered, Quantiles, Refused
 from dashboards.demo_store import DemoStore
 from sql.server import Store
 
@@ -28,7 +28,7 @@ def client(store: Store, database: str) -> Iterator[Client]:
 @pytest.fixture
 def demo(client: Client) -> DemoStore:
     """Two tenants with the same rows; one event of ours is stored twice."""
-    for table in ("events", "signals", "control_log", "incidents", "dead_letters"):
+    for table in ("events", "signals", "control_log", "incidents", "verdicts", "dead_letters"):
         client.command(f"TRUNCATE TABLE {table}")
     for tenant in ("ours", "other"):
         _fill(client, tenant)
@@ -66,6 +66,11 @@ def _fill(client: Client, tenant: str) -> None:
         scope=f"agent:{tenant}/loop", state="open", rule="exact_loop", last_emitted_at=7.0, _at=8.25,
     )  # fmt: skip
     _insert(client, "control_log", tenant=tenant, record="ack", cmd_id="c1", at=8.5)
+    for word in ("deny", "allow"):
+        _insert(
+            client, "verdicts", tenant=tenant, agent_id="buyer", trace_id=f"of {word}", attempt=1,
+            word=word, gate="budgets" if word == "deny" else "",
+        )  # fmt: skip
     raw = f'{{"tenant":"{tenant}"}}\n{{"tenant":"{tenant}"}}'.encode()
     _insert(
         client, "dead_letters", raw_base64=base64.b64encode(raw).decode(), _at=10.0,
@@ -94,12 +99,17 @@ def test_events_are_counted_by_row_id_and_record(demo: DemoStore) -> None:
     assert (facts.rows, facts.unique, facts.records) == (4, 3, 3)
     assert facts.dead_lettered == 2
     assert demo.newest() == (THEN + 7) * S
-    assert demo.sizes() == (4, 0, 2, 2, 3)
+    assert demo.sizes() == (4, 0, 2, 2, 3, 2)
 
 
 def test_dead_letters_of_earlier_days_do_not_count(client: Client, demo: DemoStore) -> None:
     """Only what died since the demo began."""
     assert DemoStore(client, "ours", since_us=(THEN + 11) * S).facts(Quantiles()).dead_lettered == 0
+
+
+def test_refusals_come_with_their_gate(demo: DemoStore) -> None:
+    """Of our tenant, and not what was allowed."""
+    assert demo.facts(Quantiles()).refusals == [Refused("buyer", "of deny", "budgets")]
 
 
 def test_commands_acknowledgements_and_findings_come_with_their_times(demo: DemoStore) -> None:

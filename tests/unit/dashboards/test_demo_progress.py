@@ -5,7 +5,7 @@ from dashboards.demo import summary
 from dashboards.demo_facts import Quantiles
 from dashboards.demo_progress import Progress
 from dashboards.demo_report import Counts, Report
-from ingest.simulate.journal import Change
+from ingest.simulate.journal import Change, Refusal
 
 RUN = "run:demo/loop/"
 STOP = Change(1_040_000, RUN + "5f", "open", "c1", "exact_loop", "Four times.", 1_000_000)
@@ -18,6 +18,17 @@ def test_a_stop_says_who_why_how_fast_and_where_to_look() -> None:
     for word in ("loop", "STOPPED after 40 ms", "this run only", "Four times."):
         assert word in stopped
     assert look.strip() == "tracefuse trace 5f"
+
+
+def test_a_refusal_says_what_by_whom_and_how_fast() -> None:
+    """Once for each tool and gate; the tenth refused call is no news."""
+    refusal = Refusal("5f", "crm.pay", 1_000_000, 1_012_000, "budgets", "no room")
+    progress = Progress()
+    (line,) = progress.refused("agent", refusal)
+
+    for word in ("agent", "REFUSED `crm.pay` after 12 ms", "no room"):
+        assert word in line
+    assert progress.refused("agent", refusal) == []
 
 
 def test_what_repeats_is_said_once() -> None:
@@ -49,8 +60,8 @@ def test_the_summary_names_every_problem() -> None:
     """Nobody has to open the report to see why the exit code is 1."""
     made = Report(
         duration_s=60.0, tenant="demo", agents=3, events=Counts(5, 4, 1, 0, 0, 1.0),
-        throughput_eps=0.1, false_trips=0, false_alarms=0,
-        latency_ms={"detect_to_stop": Quantiles()}, cpu_us_per_event={}, scenarios=[],
+        throughput_eps=0.1, false_trips=0, false_alarms=0, false_refusals=0,
+        latency_ms={"detect_to_stop": Quantiles(), "verdict": Quantiles()}, cpu_us_per_event={}, scenarios=[],
         problems=["1 events were lost"],
     )  # fmt: skip
 

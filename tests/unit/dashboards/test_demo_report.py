@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from dashboards.demo_facts import Account, Found, Ordered, Quantiles, Stored, quantiles
+from dashboards.demo_facts import Account, Found, Ordered, Quantiles, Refused, Stored, quantiles
 from dashboards.demo_outcome import ADMITTED_US, outcome
-from dashboards.demo_report import false_trips, report
-from ingest.simulate.journal import Call, Change, Entry, Exit, Mark
+from dashboards.demo_report import false_refusals, false_trips, report
+from ingest.simulate.journal import Call, Change, Entry, Exit, Mark, Refusal
 from ingest.simulate.roles import Role, fleet
 
 MS = 1_000
@@ -40,9 +40,10 @@ def stored(
     rows: int = 30,
     unique: int = 30,
     dead: int = 0,
+    refused: Sequence[Refused] = (),
 ) -> Stored:
     known = {o.cmd_id: o.at for o in orders} if acknowledged is None else acknowledged
-    return Stored(rows, unique, 10, dead, orders, known, signals, Quantiles())
+    return Stored(rows, unique, 10, dead, orders, known, signals, Quantiles(), refused)
 
 
 TRIP = Ordered("c1", RUN, "open", "exact_loop", at=5 * S + 30 * MS, last_emitted_at=5 * S)
@@ -217,3 +218,64 @@ def test_quantiles_of_nothing_are_marked_by_their_number() -> None:
     """No measurement gives n = 0, never an invented value."""
     assert quantiles([]) == Quantiles(0.0, 0.0, 0.0, 0)
     assert quantiles(range(1, 101)) == Quantiles(50.0, 99.0, 100.0, 100)
+
+
+BUYER, BUYER_TWIN = fleet(["over_budget"], healthy=0)
+NO = Refusal("a" * 32, "erp.post", S, S + 12 * MS, "budgets", "no room", forbidden=True)
+TOLD = Refused("over-budget", "a" * 32, "budgets")
+
+
+def test_a_refusal_before_the_call_has_no_problem() -> None:
+    """Refused by the gate that must, on record, and the tool's own log knows nothing of it."""
+    result = outcome(BUYER, account(call(S - MS, tool="erp.post"), NO), stored(refused=[TOLD]))
+
+    assert result.problem == ""
+    assert (result.detected, result.stopped, result.acknowledged) == (True, True, True)
+    assert (result.detect_to_stop_ms, result.stops, result.calls_after_stop) == (12.0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("entries", "refused", "problem"),
+    [
+        ([], [TOLD], "the gate budgets refused nothing"),
+        ([NO], [], "a refusal is not on record"),
+        ([NO], [Refused("over-budget", "a" * 32, "limits")], "a refusal is not on record"),
+        ([Call("t", 1, "erp.post", S, S, S, forbidden=True), NO], [TOLD], "1 calls ran that must not"),
+        ([Refusal("t", "erp.post", S, S, "", "no verdict came in time", forbidden=True)], [],
+         "the gate budgets refused nothing"),
+    ],
+)  # fmt: skip
+def test_each_failed_refusal_is_named(
+    entries: list[Entry], refused: list[Refused], problem: str
+) -> None:
+    """A forbidden call that ran, another gate's refusal, one that nobody recorded."""
+    assert outcome(BUYER, account(*entries), stored(refused=refused)).problem == problem
+
+
+def test_who_waits_for_a_person_is_an_incident() -> None:
+    """A call that somebody has to answer and that nobody hears of waits for ever."""
+    (payer, _) = fleet(["unapproved"], healthy=0)
+    asked = Refusal("t", "bank.transfer", S, S + MS, "approvals", "", forbidden=True)
+    facts = [Refused("unapproved", "t", "approvals")]
+    found = Found("unapproved", "policy", S, incident_id="i1")
+
+    assert outcome(payer, account(asked), stored(refused=facts)).problem.startswith(
+        "nobody was told"
+    )
+    assert outcome(payer, account(asked), stored((), [found], refused=facts)).problem == ""
+
+
+def test_a_refusal_without_a_fault_is_false() -> None:
+    """Of a twin always; of the faulty one where the call was allowed; of one that breaks once it breaks."""
+    allowed = Refusal("t", "erp.post", 5 * S, 6 * S, "budgets")
+    late = Refusal("t", "erp.post", 5 * S, 6 * S)
+    roles = [BUYER, BUYER_TWIN, LOOP]
+    accounts = {
+        BUYER.agent: account(NO, allowed), BUYER_TWIN.agent: account(late),
+        LOOP.agent: account(Mark(S, "fault"), allowed),
+    }  # fmt: skip
+
+    assert false_refusals(roles, accounts) == {
+        "calls of over-budget were refused by budgets": 1,
+        "calls of over-budget-twin were refused by the deadline": 1,
+    }

@@ -10,7 +10,7 @@ import pytest
 import tracefuse
 from ingest.keys import Keys
 from ingest.simulate import work
-from ingest.simulate.journal import Call, Journal, Tail
+from ingest.simulate.journal import Call, Journal, Refusal, Tail
 from ingest.simulate.pace import Pace
 from ingest.simulate.player import Player
 from ingest.simulate.process import Work
@@ -18,6 +18,7 @@ from ingest.simulate.roles import fleet
 from ingest.simulate.script import Act, Ask, Move, Say, Script
 from tracefuse.envelopes import Envelope
 from tracefuse.events import Event
+from tracefuse.grants import decode as grants_of
 from tracefuse.transports import MemoryTransport
 
 KEYS = Keys(b"m" * 32, b"a" * 32, b"h" * 32, b"r" * 32)
@@ -115,6 +116,19 @@ def test_a_refused_run_ends_and_the_tool_never_runs(
 
     assert not player.play(quick(MOVES[3:]))
     assert Tail(journal).read() == []
+
+
+def test_a_refused_call_is_on_file_and_did_not_run(
+    fuse: tracefuse.Fuse, player: Player, journal: Path
+) -> None:
+    """Its gate, its words, and whether it was forbidden; the tool's log has no call."""
+    fuse.held.grants = grants_of(b'{"agent":"clerk","tenant":"t","tools":{}}')
+
+    assert not player.play(quick([Act("drop", {}, {}, 1.0, forbidden=True)]))
+    (refusal,) = Tail(journal).read()
+    assert isinstance(refusal, Refusal)
+    assert (refusal.tool, refusal.gate, refusal.forbidden) == ("drop", "allowlist", True)
+    assert refusal.asked_us <= refusal.at_us
 
 
 def test_who_is_told_to_stop_ends_the_run_in_order(

@@ -11,10 +11,12 @@ from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from ingest.agent_check import sense
 from ingest.registry import AgentFile
+from ingest.rules import rule
 from ingest.simulate import roles, work
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenario import Moment
 from ingest.simulate.script import Act, Ask, Freeze, Script
+from stream.budgets import Ledger, most
 from tracefuse.errors import ConfigError
 
 FLEET = fleet()
@@ -177,6 +179,45 @@ def test_the_silent_one_freezes_inside_a_run_and_once() -> None:
     assert not any(isinstance(move, Freeze) for move in second.moves)
 
 
+def test_a_disallowed_tool_is_in_no_file() -> None:
+    """The forbidden call, and no other, is of a tool that the agent's file does not list."""
+    role = FAULTY["disallowed_tool"]
+    listed, calls = agent_file(role, "t").tools, acts(scripts(role, 1)[0])
+
+    assert [act.forbidden for act in calls] == [act.tool not in listed for act in calls]
+    assert sum(act.forbidden for act in calls) == 1
+
+
+def test_a_budget_has_room_for_what_is_allowed_and_no_more() -> None:
+    """Each write costs what is set aside for it; with the model's part the first forbidden one lacks room."""
+    role = FAULTY["over_budget"]
+    file, calls = agent_file(role, "t"), acts(scripts(role, 1)[0])
+    ledger, lacking = Ledger(), []
+    ledger.settle("model", "run", spent(scripts(role, 1)[0]), 0, 0.0)
+    for n, act in enumerate(calls):
+        amount = most(file, act.tool)
+        lacking.append(bool(ledger.lacks("run", file.budgets, amount, 0.0)))
+        if not lacking[-1]:
+            ledger.reserve(str(n), "run", amount, 60.0)
+
+    assert lacking == [act.forbidden for act in calls]
+    assert 0 < sum(lacking) < len(calls)
+
+
+def test_only_the_forbidden_transfer_needs_a_person() -> None:
+    """By the rule of the file itself, over runs of the faulty agent and of its twin."""
+    role = FAULTY["unapproved"]
+    (approval,) = agent_file(role, "t").approvals
+    twin = next(r for r in FLEET if r.scenario == role.scenario and not r.faulty)
+    moves = [act for one in (role, twin) for script in scripts(one, 60) for act in acts(script)]
+    transfers = [act for act in moves if act.tool == "bank.transfer"]
+
+    assert [rule(approval.when)(act.args, {}) for act in transfers] == [
+        a.forbidden for a in transfers
+    ]
+    assert 0 < sum(act.forbidden for act in transfers) < len(transfers)
+
+
 @pytest.mark.parametrize("role", [role for role in FLEET if not role.faulty], ids=lambda r: r.agent)
 def test_healthy_agents_come_near_no_rule(role: Role) -> None:
     """Two hundred runs of each: no loop, no spike, no slow tool, no cap, not even half of one."""
@@ -191,6 +232,7 @@ def test_healthy_agents_come_near_no_rule(role: Role) -> None:
         day.update(spent(script), 0.0, agent.budgets.day_usd)
     assert day.level == 0
     assert {act.tool for script in made for act in acts(script)} <= set(agent.tools)
+    assert not any(act.forbidden for script in made for act in acts(script))
 
 
 def test_a_twin_at_its_steady_pace_stays_below_the_write_cap() -> None:
@@ -221,6 +263,7 @@ def test_the_fleet_is_large_and_its_names_differ() -> None:
         assert len(twins) == 1 and twins[0].task == faulty.task
         mine, other = agent_file(faulty, "t"), agent_file(twins[0], "t")
         assert (mine.limits, mine.budgets, mine.tools) == (other.limits, other.budgets, other.tools)
+        assert mine.approvals == other.approvals
 
 
 @pytest.mark.parametrize("role", FLEET, ids=lambda r: r.agent)
