@@ -10,10 +10,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 import tracefuse
-from ingest.agent_file import AgentFile, Budgets, Owner, Tool
+from ingest.agent_file import AgentFile, Approval, Budgets, Owner, Tool
 from ingest.keys import Keys
 from ingest.settings import Settings
-from stream import replay
+from stream import approvals, replay
 from stream.registration import publish
 from tests.workers import Processes, verified
 from tracefuse import verdicts, wire
@@ -29,7 +29,7 @@ NAME = "refunds"
 
 def file(**more: Any) -> AgentFile:
     tools = {
-        "crm.pay": Tool(access="write", max_usd=0.01),
+        "crm.pay": Tool(access="write", max_usd=0.01, decision_args=("amount",)),
         "crm.find": Tool(access="read"),
         "crm.close": Tool(access="irreversible"),
     }
@@ -43,11 +43,12 @@ def workers(stack: tuple[Settings, Keys], tmp_path: Path) -> Iterator[Processes]
     started.stop()
 
 
-def fuse_of(stack: tuple[Settings, Keys], grants: bool = True) -> tracefuse.Fuse:
+def fuse_of(stack: tuple[Settings, Keys], **more: Any) -> tracefuse.Fuse:
     """The agent's fuse, once it has read its file and would hear verdicts."""
     settings, keys = stack
-    fuse = tracefuse.init(bootstrap=settings.bootstrap, credential=keys.credential("acme", NAME))
-    until(lambda: fuse.held.listening and (not grants or fuse.held.grants is not None), "no file")
+    credential = keys.credential("acme", NAME)
+    fuse = tracefuse.init(bootstrap=settings.bootstrap, credential=credential, **more)
+    until(lambda: fuse.held.listening and fuse.held.grants is not None, "no file")
     return fuse
 
 
@@ -179,6 +180,66 @@ def test_what_needs_no_state_is_denied_at_once(stack: tuple[Settings, Keys]) -> 
     assert sorted(took)[len(took) // 2] < 0.001
 
 
+def test_a_person_lets_the_waiting_call_go_on(
+    stack: tuple[Settings, Keys], workers: Processes
+) -> None:
+    """It stands still, asks again by itself once somebody has agreed, and runs once; a no ends it."""
+    rule = Approval("dear", "has(args.amount) && args.amount > 10.0", approvers=("ann",))
+    asyncio.run(publish(*stack, [file(approvals=(rule,))]))
+    workers.start("one")
+    fuse, log = fuse_of(stack, decision_args={"crm.pay": ["amount"]}), list[str]()
+    answered(fuse)
+
+    async def call(trace: tracefuse.Trace, name: str) -> str:
+        try:
+            async with trace.tool("crm.pay", {"amount": 50.0, "to": name}, patience=30.0):
+                log.append(name)
+                return "ran"
+        except ToolDenied as refusal:
+            return refusal.reason
+
+    async def decide(approved: bool) -> str:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            for one in await approvals.waiting(stack[0], time.time()):
+                outcome = await approvals.answer(
+                    *stack, one.approval_id, approved, "ann", "as agreed"
+                )
+                return outcome.outcome
+            await asyncio.sleep(0.1)
+        raise AssertionError("nobody asked")
+
+    async def both() -> list[str]:
+        async with fuse.trace(user="carl") as trace:
+            said = []
+            for name, approved in (("yes", True), ("no", False)):
+                going = asyncio.create_task(call(trace, name))
+                said += [await decide(approved), await going]
+            return said
+
+    said = asyncio.run(both())
+    with fuse.trace() as trace:
+        with pytest.raises(ApprovalRequired) as refusal, trace.tool("crm.pay", {"amount": 99.0}):
+            pytest.fail("it ran")
+        asyncio.run(approvals.answer(*stack, refusal.value.approval_id, True, "ann"))
+    with fuse.trace() as later:  # another run, under the approval's name
+        with later.tool("crm.pay", {"amount": 99.0}, approval=refusal.value.approval_id):
+            log.append("later")
+        with (
+            pytest.raises(ApprovalRequired),
+            later.tool("crm.pay", {"amount": 99.0}, approval=refusal.value.approval_id),
+        ):
+            pytest.fail("it ran twice")
+    fuse.close()
+    report = asyncio.run(verified(*stack))
+
+    assert said == ["approved", "ran", "refused", "refused by ann: as agreed"]
+    assert log == ["yes", "later"]
+    assert report.exit_code == replay.SAME, report.differences
+    assert report.compared["wanted"] == 4
+    assert report.compared["outcome"] == 3
+
+
 def test_a_forged_verdict_allows_nothing(stack: tuple[Settings, Keys]) -> None:
     """Whoever may write into the topic still lacks the agent's key; the true one is heard."""
     asyncio.run(publish(*stack, [file()]))
@@ -186,24 +247,26 @@ def test_a_forged_verdict_allows_nothing(stack: tuple[Settings, Keys]) -> None:
     credential = stack[1].credential("acme", NAME)
 
     async def tell(key: bytes) -> str:
-        async with AIOKafkaProducer(bootstrap_servers=stack[0].bootstrap) as producer:
-            async with fuse.trace() as trace:
-                call = trace.tool("crm.pay")
-                waiting = asyncio.create_task(call.__aenter__())
-                await asyncio.sleep(0.1)
-                said = Verdict(
-                    call_id=call.call_id, attempt=1, tenant="acme", agent_id=NAME,
-                    trace_id=trace.trace_id, boot_id=fuse.boot_id, word="allow",
-                )  # fmt: skip
-                line = verdicts.seal(fuse.boot_id, verdicts.encode(said), credential.kid, key)
-                place = wire.partition_of(fuse.boot_id)
-                await producer.send_and_wait(wire.VERDICTS, line, partition=place)
-                try:
-                    await waiting
-                except ToolDenied:
-                    return "denied"
-                await call.__aexit__(None, None, None)
-                return "ran"
+        async with (
+            AIOKafkaProducer(bootstrap_servers=stack[0].bootstrap) as producer,
+            fuse.trace() as trace,
+        ):
+            call = trace.tool("crm.pay")
+            waiting = asyncio.create_task(call.__aenter__())
+            await asyncio.sleep(0.1)
+            said = Verdict(
+                call_id=call.call_id, attempt=1, tenant="acme", agent_id=NAME,
+                trace_id=trace.trace_id, boot_id=fuse.boot_id, word="allow",
+            )  # fmt: skip
+            line = verdicts.seal(fuse.boot_id, verdicts.encode(said), credential.kid, key)
+            place = wire.partition_of(fuse.boot_id)
+            await producer.send_and_wait(wire.VERDICTS, line, partition=place)
+            try:
+                await waiting
+            except ToolDenied:
+                return "denied"
+            await call.__aexit__(None, None, None)
+            return "ran"
 
     assert asyncio.run(tell(b"x" * 32)) == "denied"
     assert asyncio.run(tell(credential.envelope_key)) == "ran"

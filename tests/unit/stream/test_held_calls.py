@@ -1,6 +1,5 @@
 """Held calls through the pure cores: each gate alone, one verdict for each asking, exact budgets."""
 
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -41,8 +40,8 @@ def verdicts(out: list[Output]) -> list[Verdict]:
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    yield Pipe()
+def pipe() -> Pipe:
+    return Pipe()
 
 
 def in_force(pipe: Pipe, **more: Any) -> Told:
