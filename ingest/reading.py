@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 # aiokafka 0.14 now and then swallows the first cancellation of its fetcher and would wait for ever; the
 # second one, which the timeout gives, ends it.
@@ -28,3 +28,16 @@ async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
     finally:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(consumer.stop(), CLOSE_SECONDS)
+
+
+async def whole(bootstrap: str, topic: str, partitions: int) -> AsyncIterator[ConsumerRecord]:
+    """Every record that a topic holds now, each partition in its order."""
+    places = [TopicPartition(topic, number) for number in range(partitions)]
+    async with reader(bootstrap) as consumer:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await consumer.seek_to_beginning(*places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    yield record

@@ -8,11 +8,11 @@ import asyncio
 import time
 
 import msgspec
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from ingest import codec
 from ingest.keys import Keys
-from ingest.reading import reader
+from ingest.reading import whole
 from ingest.records import Decided, Decision, Outcome, Wanted
 from ingest.settings import Settings
 from ingest.topics import APPROVALS, INBOX, PARTITIONS
@@ -39,16 +39,9 @@ async def records(settings: Settings) -> tuple[dict[str, Wanted], dict[str, Outc
     """All requests and all outcomes that the log holds, by approval id."""
     asked: dict[str, Wanted] = {}
     ended: dict[str, Outcome] = {}
-    partitions = [TopicPartition(APPROVALS, number) for number in range(PARTITIONS)]
-    async with reader(settings.bootstrap) as consumer:
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for found in (await consumer.getmany(timeout_ms=200)).values():
-                for record in found:
-                    for line in codec.lines(record.value):
-                        _take(line, asked, ended)
+    async for record in whole(settings.bootstrap, APPROVALS, PARTITIONS):
+        for line in codec.lines(record.value):
+            _take(line, asked, ended)
     return asked, ended
 
 

@@ -5,11 +5,11 @@ A file that is in force already, by its digest, is not published again.
 
 from collections.abc import Iterable
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from ingest import codec
 from ingest.keys import Keys
-from ingest.reading import reader
+from ingest.reading import whole
 from ingest.registry import AgentFile
 from ingest.settings import Settings
 from ingest.topics import INBOX, PARTITIONS, REGISTRY
@@ -23,23 +23,16 @@ async def in_force(settings: Settings, keys: Keys) -> dict[str, AgentFile]:
     """The newest published file of every agent, by ``tenant/agent``; what nobody signed is none."""
     found: dict[str, AgentFile] = {}
     verifier = CommandVerifier(keys.command_keys)
-    partitions = [TopicPartition(REGISTRY, number) for number in range(PARTITIONS)]
-    async with reader(settings.bootstrap) as consumer:
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                for record in records:
-                    key = (record.key or b"").decode(errors="replace")
-                    kid = wire.header(record.headers, wire.KID).decode(errors="replace")
-                    sig = wire.header(record.headers, wire.SIG)
-                    try:
-                        agent = opened(key, kid, sig, record.value or b"", verifier)
-                    except ValueError:
-                        continue
-                    if key not in found or agent.version >= found[key].version:
-                        found[key] = agent
+    async for record in whole(settings.bootstrap, REGISTRY, PARTITIONS):
+        key = (record.key or b"").decode(errors="replace")
+        kid = wire.header(record.headers, wire.KID).decode(errors="replace")
+        sig = wire.header(record.headers, wire.SIG)
+        try:
+            agent = opened(key, kid, sig, record.value or b"", verifier)
+        except ValueError:
+            continue
+        if key not in found or agent.version >= found[key].version:
+            found[key] = agent
     return found
 
 
