@@ -13,6 +13,7 @@ from tracefuse.errors import (
     CircuitOpen,
     ConfigError,
     DecodeError,
+    Malformed,
     Refused,
     ToolDenied,
     TracefuseError,
@@ -25,6 +26,6 @@ from tracefuse.tracing import Trace
 __all__ = [
     "init", "Credential", "Fuse", "Trace", "Call",
     "carry", "extract", "inject",
-    "TracefuseError", "Refused", "CircuitOpen", "ToolDenied", "ApprovalRequired", "ConfigError",
+    "TracefuseError", "Refused", "CircuitOpen", "ToolDenied", "ApprovalRequired", "Malformed", "ConfigError",
     "DecodeError",
 ]  # fmt: skip

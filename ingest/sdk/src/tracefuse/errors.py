@@ -5,6 +5,7 @@ TracefuseError
   |   - CircuitOpen         a breaker of the call's scope is open
   |   - ToolDenied          a gate of the policy denied the call, or nobody answered in time
   |   - ApprovalRequired    a person has to agree first
+  |   - Malformed           an input or output has not the form that was asked for
   - ConfigError             to the operator, at start: a setting is missing or wrong
   - DecodeError             to the pipeline: bytes that are no event; they go to the dead letters
 """
@@ -75,6 +76,23 @@ class ApprovalRequired(Refused):
         super().__init__(f"needs approval: {tool}" + (f" ({reason})" if reason else ""))
         self.tool = tool
         self.approval_id = approval_id
+        self.reason = reason
+
+
+class Malformed(Refused):
+    """An input or an output does not have the form that was asked for, and there is no fallback.
+
+    Parameters
+    ----------
+    what
+        ``input`` or ``output``.
+    reason
+        Where it differs.
+    """
+
+    def __init__(self, what: str, reason: str = ""):
+        super().__init__(f"malformed {what}" + (f" ({reason})" if reason else ""))
+        self.what = what
         self.reason = reason
 
 

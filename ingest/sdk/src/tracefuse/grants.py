@@ -33,6 +33,7 @@ class Grants(msgspec.Struct, frozen=True):
     without_verdict: str = "deny"
     environment: str = "dev"
     environments: tuple[str, ...] = ()
+    fallbacks: dict[str, str] = {}
 
     def runs_in(self, environment: str) -> bool:
         """Whether an environment is granted."""

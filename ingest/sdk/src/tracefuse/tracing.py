@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from tracefuse import clock
 from tracefuse.calls import WORD_MAX, Call, Span, failure
 from tracefuse.drafts import Draft, Run
+from tracefuse.errors import Malformed
 from tracefuse.events import KIND_OF
+from tracefuse.guards import instead, misfit
 from tracefuse.propagation import Parent, current_span, traceparent
 
 if TYPE_CHECKING:
@@ -68,9 +70,25 @@ class Trace(Span):
     ) -> None:
         self.__exit__(kind, error, trace)
 
-    def input(self, value: T) -> T:
-        """What the user asked."""
-        self._point("input.user", self._fuse.snapshot(value))
+    def input(self, value: T, schema: Any = None) -> T:
+        """What the user asked; instruction-like and hidden text in it is marked in the event.
+
+        Parameters
+        ----------
+        value
+            Text or data.
+        schema
+            A type that msgspec understands, where it has to have a form; text is read as JSON.
+
+        Raises
+        ------
+        Malformed
+            To the agent's author: it does not have that form, and nothing should be done with it.
+        """
+        why = misfit(value, schema) if schema is not None else ""
+        self._point("input.user", self._fuse.snapshot(value), _malformed(why))
+        if why:
+            raise Malformed("input", why)
         return value
 
     def system(self, value: T) -> T:
@@ -108,10 +126,38 @@ class Trace(Span):
             if value is not None:
                 self._point(name, self._fuse.snapshot(value))
 
-    def output(self, value: T) -> T:
-        """What the user gets."""
-        self._point("output", self._fuse.snapshot(value))
-        return value
+    def output(self, value: T, schema: Any = None) -> T | Any:
+        """What the user gets.
+
+        Parameters
+        ----------
+        value
+            Text or data.
+        schema
+            A type that msgspec understands, where it has to have a form; text is read as JSON.
+
+        Returns
+        -------
+        object
+            The value. Without the form: what the agent's file declares as fallback of ``output``, in
+            that form where the fallback has it. The same prompt again would cost and prove nothing.
+
+        Raises
+        ------
+        Malformed
+            To the agent's author: it does not have that form, and no fallback is declared.
+        """
+        why = misfit(value, schema) if schema is not None else ""
+        self._point("output", self._fuse.snapshot(value), _malformed(why))
+        if not why:
+            return value
+        grants = self._fuse.held.grants
+        text = grants.fallbacks.get("output", "") if grants is not None else ""
+        if not text:
+            raise Malformed("output", why)
+        said = instead(text, schema)
+        self._point("output", self._fuse.snapshot(said), {"attrs": {"fallback": True}})
+        return said
 
     def tool(
         self,
@@ -191,6 +237,12 @@ class Trace(Span):
         self._fuse.emitter.emit(
             Draft(name, self.run, span_id, clock.now_us(), parent, "", "", body, extra, urgent)
         )
+
+
+def _malformed(why: str) -> dict[str, Any] | None:
+    if not why:
+        return None
+    return {"status": "error", "error_type": Malformed.__name__, "error_text": why}
 
 
 def _labels(documents: object) -> list[dict[str, str]]:
