@@ -49,6 +49,7 @@ class Asked(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     reply_to: str
     kid: str
     approval_id: str = ""
+    descriptor: str = ""  # SHA-256 of what the tool says of itself
 
 
 class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):

@@ -162,7 +162,12 @@ class Join:
         self._placed(trace, Action(event.seq, step), event)
         if event.deadline_ms and event.name == "tool.request" and not spooled:
             step.held = Asked(
-                event.attempt, event.deadline_ms, event.boot_id, self._kid, event.approval_id
+                event.attempt,
+                event.deadline_ms,
+                event.boot_id,
+                self._kid,
+                event.approval_id,
+                event.tools_hash,
             )
         self._write(step, totals)
 

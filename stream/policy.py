@@ -82,6 +82,15 @@ def allowlist(agent: AgentState, step: Step, now: float) -> Answer | None:
     return None
 
 
+def descriptor(agent: AgentState, step: Step, now: float) -> Answer | None:
+    """The tool says of itself what it said when it was approved."""
+    approved = agent.file.tools[step.tool].descriptor if step.tool in agent.file.tools else ""
+    said = step.held.descriptor if step.held is not None else ""
+    if not approved or approved == said:
+        return None
+    return deny(f"{step.tool} describes itself otherwise than when it was approved")
+
+
 def version(agent: AgentState, step: Step, now: float) -> Answer | None:
     """The bundle that runs is one that the file names."""
     known = {bundle.hash for bundle in agent.file.bundles.values()}
@@ -150,9 +159,9 @@ def approvals(agent: AgentState, step: Step, now: float) -> Answer | None:
 
 
 GATES: dict[str, Gate] = {
-    "stopped": stopped, "environment": environment, "allowlist": allowlist, "version": version,
-    "autonomy": autonomy, "limits": limits, "concurrency": concurrency, "retries": retries,
-    "budgets": budgets, "approvals": approvals,
+    "stopped": stopped, "environment": environment, "allowlist": allowlist, "descriptor": descriptor,
+    "version": version, "autonomy": autonomy, "limits": limits, "concurrency": concurrency,
+    "retries": retries, "budgets": budgets, "approvals": approvals,
 }  # fmt: skip
 
 

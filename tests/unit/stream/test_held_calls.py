@@ -70,6 +70,10 @@ def test_a_request_that_does_not_wait_gets_no_verdict(pipe: Pipe) -> None:
 OFFENCES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "environment": ({"environment": "staging"}, {}),
     "allowlist": ({}, {"tool": "crm.drop"}),
+    "descriptor": (
+        {"tools": {TOOL: {"access": "write", "descriptor": "a" * 64}}},
+        {"tools_hash": "b" * 64},
+    ),
     "version": ({"bundles": {"stable": {"hash": "b1"}}}, {"bundle": "b2"}),
     "autonomy": ({"autonomy": 0}, {}),
     "limits": ({"limits": {"write": {"per_day": 1}}}, {}),
@@ -243,7 +247,13 @@ def test_a_refusal_is_a_signal_with_every_gate_before_it(pipe: Pipe) -> None:
 
     assert signal.action == "block-call"
     assert signal.evidence["gate"] == "autonomy"
-    assert signal.evidence["passed"] == ["stopped", "environment", "allowlist", "version"]
+    assert signal.evidence["passed"] == [
+        "stopped",
+        "environment",
+        "allowlist",
+        "descriptor",
+        "version",
+    ]
 
 
 def test_the_table_of_gates_is_complete() -> None:

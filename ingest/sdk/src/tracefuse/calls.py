@@ -242,6 +242,9 @@ class Call(Span):
         asked: dict[str, Any] = {
             "attempt": self._attempt, "deadline_ms": int(DEADLINE_SECONDS * 1000),
         }  # fmt: skip
+        descriptor = self._fuse.held.described.get(self._tool)
+        if descriptor is not None:
+            asked["tools_hash"] = descriptor
         if self._approval:
             asked["approval_id"] = self._approval
         self._emit(f"{self._kind}.request", self._given, asked, True, held=True)

@@ -1,6 +1,7 @@
 """The agent's end of Tracefuse: settings in, one `Fuse` out, which opens runs and ends at exit."""
 
 import atexit
+import hashlib
 import os
 import re
 import time
@@ -11,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from tracefuse import clock, decorators, drafts, ids
 from tracefuse.background import Background
 from tracefuse.backlog import Backlog, MemoryBacklog
+from tracefuse.canonical import canonical
 from tracefuse.control import Command
 from tracefuse.credentials import Credential
 from tracefuse.drafts import Run
@@ -85,6 +87,7 @@ class Fuse:
             CommandVerifier(credential.command_keys),
             access,
         )
+        self._described: dict[str, str] = {}
         self._listeners: list[Callable[[Command], None]] = []
         self._begin()
         self._background.start()
@@ -95,7 +98,7 @@ class Fuse:
         self.boot_id = ids.boot_id()
         self.boot = Run(ids.trace_id(), ids.span_id())
         self.emitter = Emitter()
-        self.held = Held(self.boot_id)
+        self.held = Held(self.boot_id, self._described)
         self._ears = Ears(self.emitter, self.boot, self._listeners)
         commands = self._commands
         identity = Identity(
@@ -175,6 +178,21 @@ class Fuse:
         return lambda function: decorators.called(
             self, function, lambda trace, args: trace.llm(model, prompt=args)
         )
+
+    def describe(self, tool: str, descriptor: object) -> str:
+        """Tell what a tool says of itself: its description and schema, as the model gets them.
+
+        A description that was changed after the tool was approved is how an agent is hijacked through
+        its tools; where the agent's file names the approved hash, such a call is denied.
+
+        Returns
+        -------
+        str
+            SHA-256 of its canonical JSON, 64 hex digits: what belongs into the agent's file.
+        """
+        found = hashlib.sha256(canonical(descriptor)).hexdigest()
+        self._described[tool] = found
+        return found
 
     def snapshot(self, value: object) -> object:
         """A value as it is now; never raises."""

@@ -11,8 +11,13 @@ Access = str  # read, write, irreversible; a newer file may know more
 DEADLINE_SECONDS = 1.0
 
 
+# The level of autonomy at which the held classes wait; below it everything does, above it nothing.
+BOUNDED = 2
+
+
 class _Tool(msgspec.Struct, frozen=True):
     access: Access = "read"
+    descriptor: str = ""  # SHA-256 of its description as it was approved; empty: any
 
 
 class Grants(msgspec.Struct, frozen=True):
@@ -31,6 +36,7 @@ class Grants(msgspec.Struct, frozen=True):
     tools: dict[str, _Tool] = {}
     held: tuple[Access, ...] = ("write", "irreversible")
     without_verdict: str = "deny"
+    autonomy: int = 2
     environment: str = "dev"
     environments: tuple[str, ...] = ()
     fallbacks: dict[str, str] = {}
@@ -39,14 +45,21 @@ class Grants(msgspec.Struct, frozen=True):
         """Whether an environment is granted."""
         return environment in (self.environments or (self.environment,))
 
+    def knows(self, tool: str, descriptor: str) -> bool:
+        """Whether a tool says of itself what it said when it was approved."""
+        known = self.tools.get(tool)
+        return known is None or not known.descriptor or known.descriptor == descriptor
+
     def access(self, tool: str) -> Access:
         """Access class of a tool; one that is not listed counts as irreversible: it is denied."""
         known = self.tools.get(tool)
         return known.access if known is not None else "irreversible"
 
     def holds(self, tool: str) -> bool:
-        """Whether a call of a tool waits for its verdict."""
-        return self.access(tool) in self.held
+        """Whether a call of a tool waits for its verdict: every one of an agent that is not trusted yet."""
+        if self.autonomy < BOUNDED:
+            return True
+        return self.autonomy == BOUNDED and self.access(tool) in self.held
 
     def goes_on(self, tool: str) -> bool:
         """Whether a call runs that got no verdict in time."""

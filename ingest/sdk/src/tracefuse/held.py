@@ -28,6 +28,8 @@ class Held:
     ----------
     boot_id
         Of the process: verdicts name it.
+    described
+        By tool, SHA-256 of what it says of itself now.
 
     Examples
     --------
@@ -40,8 +42,9 @@ class Held:
     'budget'
     """
 
-    def __init__(self, boot_id: str) -> None:
+    def __init__(self, boot_id: str, described: dict[str, str] | None = None) -> None:
         self.boot_id = boot_id
+        self.described = {} if described is None else described
         self.grants: Grants | None = None  # None until a signed file was read
         self.listening = False  # whether an answer would be heard
         self._waiting: dict[Asked, Future[Verdict]] = {}
@@ -53,7 +56,8 @@ class Held:
         Raises
         ------
         ToolDenied
-            To the agent's author: the agent's file does not list the tool, or not this environment.
+            To the agent's author: the agent's file does not list the tool, or not this environment, or
+            the tool describes itself otherwise than when it was approved.
         """
         grants = self.grants
         if grants is None:
@@ -62,6 +66,8 @@ class Held:
             raise ToolDenied(tool, f"{environment} is not granted", "environment")
         if tool not in grants.tools:
             raise ToolDenied(tool, "the agent's file does not list it", "allowlist")
+        if not grants.knows(tool, self.described.get(tool, "")):
+            raise ToolDenied(tool, "its description is not the one that was approved", "descriptor")
 
     def obey(self, tool: str, verdict: Verdict | None) -> float:
         """Seconds that the call still waits.
