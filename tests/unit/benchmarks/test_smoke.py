@@ -1,4 +1,4 @@
-"""Both benchmarks run from end to end, small. Whether promises are kept is not judged here."""
+"""Benchmarks of a whole stack run from end to end, small. Whether promises are kept is not judged here."""
 
 import json
 import subprocess
@@ -41,3 +41,16 @@ def test_loops_are_stopped_and_no_call_follows(tmp_path: Path) -> None:
     assert found["detect_to_stop_ms"]["n"] == 12
     assert found["calls_after_stop"] == 0
     assert all(hop["n"] == 12 for hop in found["hops_ms"].values())
+
+
+def test_held_calls_get_their_verdicts(tmp_path: Path) -> None:
+    """Each call of each kind ends as it should, with and without merges, and its wait is counted."""
+    found = report(
+        "preflight", tmp_path / "v.json", "--calls", "48", "--rate", "100", "--agents", "2"
+    )
+
+    assert found["problems"] == []
+    assert {kind: one["n"] for kind, one in found["latency_ms"].items()} == {
+        "verdict": 96, "verdict_16": 96, "denied": 96,
+    }  # fmt: skip
+    assert found["merges"]["stopped"]["merged"] == 0 < found["merges"]["forced"]["merged"]
