@@ -17,6 +17,8 @@ import aiokafka  # noqa: F401 - loaded once, before the children are forked
 
 import tracefuse
 from ingest.simulate.journal import Call, Change, Exit, Journal, Ready
+from ingest.simulate.roles import Role
+from ingest.simulate.work import TASKS
 from tests.benchmarks.agents import DELIVERY_S, connect, roles
 from tests.benchmarks.crew import Crew, Errand
 from tracefuse.clock import monotonic, now_us
@@ -26,7 +28,6 @@ from tracefuse.errors import CircuitOpen
 PERIOD_S = 0.2
 # The rule fires at the fourth call; an agent that is still at it after 5 s was not stopped.
 CALLS_MAX = 25
-_TOOL = "web.search"
 _RESULT: dict[str, object] = {"hits": []}
 
 
@@ -41,11 +42,13 @@ class Looper:
         Runs at a time.
     """
 
-    def __init__(self, name: str, errand: Errand, trips: int, width: int):
+    def __init__(self, role: Role, errand: Errand, trips: int, width: int):
+        name = role.agent
         self._errand, self._trips, self._width = errand, trips, width
+        self._tool = TASKS[role.task].reads[0].name
         self._random = Random(f"loop/{name}")
         self._journal = Journal(errand.journal(name))
-        self._fuse = connect(name, roles(1, name)[0], errand)
+        self._fuse = connect(name, role, errand)
         self._fuse.on_change(self._changed)
         self._begun = self._stopped = 0
 
@@ -93,7 +96,7 @@ class Looper:
     def _call(self, trace: tracefuse.Trace, index: int) -> object:
         """The tool itself: logs that it began, and answers."""
         start = now_us()
-        self._journal.write(Call(trace.trace_id, index, _TOOL, start, start, start))
+        self._journal.write(Call(trace.trace_id, index, self._tool, start, start, start))
         return _RESULT
 
     def _thread(self) -> None:
@@ -103,7 +106,7 @@ class Looper:
                 with self._fuse.trace(task="research", user="user-1") as trace:
                     args = self._begin_run(trace)
                     for index in range(CALLS_MAX):
-                        with trace.tool(_TOOL, args) as call:
+                        with trace.tool(self._tool, args) as call:
                             call.result(self._call(trace, index))
                         time.sleep(PERIOD_S)
             except CircuitOpen:
@@ -120,7 +123,7 @@ class Looper:
                 async with self._fuse.trace(task="research", user="user-1") as trace:
                     args = self._begin_run(trace)
                     for index in range(CALLS_MAX):
-                        async with trace.tool(_TOOL, args) as call:
+                        async with trace.tool(self._tool, args) as call:
                             call.result(self._call(trace, index))
                         await asyncio.sleep(PERIOD_S)
             except CircuitOpen:
@@ -137,15 +140,15 @@ class Looper:
 class Live:
     """The whole life of one looper's process."""
 
-    def __init__(self, trips: int, width: int, tasks: bool):
-        self._trips, self._width, self._tasks = trips, width, tasks
+    def __init__(self, role: Role, trips: int, width: int, tasks: bool):
+        self._role, self._trips, self._width, self._tasks = role, trips, width, tasks
 
     def __call__(self, name: str, errand: Errand) -> None:
         def told(*_: object) -> None:
             errand.told = True
 
         signal.signal(signal.SIGTERM, told)
-        Looper(name, errand, self._trips, self._width).live(self._tasks)
+        Looper(self._role, errand, self._trips, self._width).live(self._tasks)
 
 
 def share(trips: int, processes: int) -> list[int]:
@@ -169,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     errand = Errand(told.folder, told.bootstrap, told.tenant, float("inf"))
     lives = {
-        role.agent: Live(trips, told.width, tasks=number % 2 == 1)
+        role.agent: Live(role, trips, told.width, tasks=number % 2 == 1)
         for number, (role, trips) in enumerate(
             zip(
                 roles(told.processes, "looper"),
