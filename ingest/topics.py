@@ -57,7 +57,7 @@ TOPICS: dict[str, Topic] = {
         Topic(SIGNALS, retention_days=30),
         Topic(VERDICTS),
         Topic(APPROVALS, retention_days=183),
-        Topic(CONTROL, retention_days=0),
+        Topic(CONTROL, retention_days=0, extra=_REWRITTEN),
         Topic(CONTROL_LOG, retention_days=183),
         Topic(REGISTRY, retention_days=0),
         Topic(INCIDENTS, retention_days=183),

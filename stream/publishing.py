@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from ingest import codec
 from ingest.topics import CONTROL, CONTROL_LOG, TOPICS, VERDICTS
 from stream.outputs import Answer, Forget, Line, Order, Output
-from tracefuse import control, wire
+from tracefuse import control, life, wire
 from tracefuse.control import Command
 from tracefuse.credentials import envelope_key
 from tracefuse.signing import CommandSigner
@@ -93,6 +93,13 @@ class Publisher:
             for command in commands
         ]
         await asyncio.gather(*waiting)
+
+    async def alive(self, partition: int, term: int, at: int) -> None:
+        """Say that an inbox partition has an owner that works. Not awaited: the next one comes anyway."""
+        assert self._signer is not None
+        payload, sig = life.sealed(partition, term, at, self._signer)
+        headers = [(wire.KID, self._signer.kid.encode()), (wire.SIG, sig)]
+        await self._keyed(CONTROL, partition, life.key_of(partition), payload, headers)
 
     async def _command(
         self, order: Order, term: int, issued_at: int, log: bool = True

@@ -89,7 +89,7 @@ class Reader:
         if self._proven(author, record.key.decode(), said):
             try:
                 self._found[author] = Standing(control.decode(record.value), record.timestamp)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 return
 
     def _proven(self, author: str, key: str, said: Signed) -> bool:

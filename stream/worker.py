@@ -32,7 +32,7 @@ from stream.join import Join
 from stream.outputs import Output
 from stream.partition import Marker, Partition, Snapshot
 from stream.publishing import Publisher
-from tracefuse import ids, wire
+from tracefuse import ids, life, wire
 from tracefuse.clock import now_us
 from tracefuse.signing import CommandVerifier, packed
 
@@ -142,7 +142,9 @@ class Worker:
         await self._producer.start()
         await self._saver.start()
         self._publisher = Publisher(self._producer, self.keys.signer("auto"), self.keys.master)
-        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._save_often())]
+        self._tasks = [
+            asyncio.create_task(task) for task in (self._tick(), self._live(), self._save_often())
+        ]
         for task in self._tasks:
             task.add_done_callback(_ended)
 
@@ -305,6 +307,19 @@ class Worker:
                     topic, b"{}", partition=number, headers=[(wire.KIND, codec.TICK)]
                 )
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _live(self) -> None:
+        """Say of each inbox partition that it is decided on, while its records are applied."""
+        assert self._publisher is not None
+        applied: dict[int, int] = {}
+        while True:
+            for (topic, number), owned in list(self._owned.items()):
+                if topic != INBOX or owned.fenced:
+                    continue
+                before, applied[number] = applied.get(number, -1), owned.core.partition.offset
+                if applied[number] > before:  # ticks come twice a second
+                    await self._publisher.alive(number, owned.term, now_us())
+            await asyncio.sleep(life.EVERY_SECONDS)
 
     # -- checkpoints -----------------------------------------------------------------------------
 

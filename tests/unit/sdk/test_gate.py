@@ -261,10 +261,11 @@ def test_unknown_versions_and_garbage_are_counted_by_reason() -> None:
     judged = gate()
     key = control_key(AGENT, "auto")
     tell(judged, command(v=2))
-    judged.hear(key, b"[]", AUTO.kid, AUTO.sign(key, b"[]"), 0)
+    for payload in (b"[]", b'{"cmd_id":"\xff"}', b"[" * 100_000):
+        judged.hear(key, payload, AUTO.kid, AUTO.sign(key, payload), 0)
     judged.hear(key, encode(command()), AUTO.kid, b"x" * 64, 0)
 
-    assert judged.rejected == {"version": 1, "undecodable": 1, "signature": 1}
+    assert judged.rejected == {"version": 1, "undecodable": 3, "signature": 1}
     assert runs(judged)
 
 

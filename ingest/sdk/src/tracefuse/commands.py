@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from tracefuse import clock
+from tracefuse import clock, life
 from tracefuse.answers import Answers
 from tracefuse.gate import Changed, Gate, Rejected
 from tracefuse.wire import CONTROL, KID, KID2, REGISTRY, SIG, SIG2, VERDICTS, header
@@ -63,6 +63,7 @@ class CommandReader:
 
     async def run(self) -> None:
         """Until cancelled; a lost broker is sought again."""
+        self._gate.life.begin(clock.monotonic())
         pause = RETRY_SECONDS
         while True:
             consumer = AIOKafkaConsumer(
@@ -120,8 +121,17 @@ class CommandReader:
         sig = header(record.headers, SIG)
         if record.topic == REGISTRY:
             self._answers.file(key, record.value, kid, sig)
+            grants = self._answers.held.grants
+            if grants is not None:
+                self._gate.declare({name: tool.access for name, tool in grants.tools.items()})
             return
         self._positions[record.partition] = record.offset + 1
+        if key.startswith(life.PREFIX):
+            now = clock.monotonic()
+            refused = self._gate.hear_life(key, record.value, kid, sig, clock.now_us(), now)
+            if refused is not None:
+                self._tell(refused, clock.now_us())
+            return
         kid2 = header(record.headers, KID2).decode(errors="replace")
         sig2 = header(record.headers, SIG2)
         outcome = self._gate.hear(key, record.value, kid, sig, clock.now_us(), kid2, sig2)

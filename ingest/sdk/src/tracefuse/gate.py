@@ -14,6 +14,8 @@ import msgspec
 
 from tracefuse import people
 from tracefuse.control import Command, concerns, control_key, decode, partitions_of_agent
+from tracefuse.errors import CircuitOpen
+from tracefuse.life import Life
 from tracefuse.people import Signed
 from tracefuse.restraint import Entry, Restraint, Table, restrains
 from tracefuse.signing import CommandVerifier
@@ -79,7 +81,9 @@ class Gate:
         self.evicted = 0
         self.partitions = partitions_of_agent(tenant, agent_id)
         self._tenant, self._agent_id, self._verifier = tenant, agent_id, verifier
-        self._access = dict(access or {})
+        self.life = Life(tenant, agent_id, verifier)
+        self._given = dict(access or {})
+        self._access: Mapping[str, str] = self._given
         self._commands: dict[str, Command] = {}  # by record key; oldest change first
         self._table = Table()
 
@@ -123,13 +127,24 @@ class Gate:
             return self._reject("signature", key, kid)
         try:
             command = decode(value)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._reject("undecodable", key, kid)
         if command.v != COMMAND_VERSION:
             return self._reject("version", key, kid)
         if control_key(command.scope, command.author) != key or command.scope != scope:
             return self._reject("scope", key, kid)
         return self._judge(key, kid, command, now)
+
+    def hear_life(
+        self, key: str, value: bytes | None, kid: str, sig: bytes, now_us: int, now: float
+    ) -> Rejected | None:
+        """Judge a sign of life; parameters as those of `Life.hear`."""
+        reason = self.life.hear(key, value, kid, sig, now_us, now)
+        return self._reject(reason, key, kid) if reason else None
+
+    def declare(self, access: Mapping[str, str]) -> None:
+        """The agent's signed file says what its tools may do; its word goes before the process's own."""
+        self._access = {**self._given, **access}
 
     def _judge(self, key: str, kid: str, command: Command, now: int) -> Changed | Rejected | None:
         known = self._commands.get(key)
@@ -210,12 +225,15 @@ class Gate:
         Raises
         ------
         CircuitOpen
-            To the agent's author: a scope of the call is stopped, or its probes are taken.
+            To the agent's author: a scope of the call is stopped, its probes are taken, or nobody is
+            there who could stop what can't be taken back.
         """
-        table = self._table
-        if not table.restrained:
+        table, silent = self._table, self.life.silent(now)
+        if not table.restrained and not silent:
             return 0.0
         access = self._access.get(tool, "") if tool else "read"
+        if silent and access not in ("read", "write"):
+            raise CircuitOpen("", "no worker was heard of for a minute")
         found = table.of(trace_id, tool, access)
         return _ask(found, now) if found else 0.0
 
