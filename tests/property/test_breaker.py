@@ -11,6 +11,7 @@ from stream.breaker import (
     WAIT_MAX,
     Breaker,
     Called,
+    Calm,
     Ended,
     Event,
     Forced,
@@ -33,6 +34,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Withdrawn, calls),
     st.just(Tick()),
     st.builds(Forced, st.booleans()),
+    st.just(Calm()),
 )
 pauses = st.sampled_from([0.0, 0.5, 10.0, 24.0, 36.0, 59.0, 61.0, 380.0, 700.0])
 Script = list[tuple[Event, float]]
@@ -62,6 +64,8 @@ def model(was: dict[str, Any], event: Event, now: float, deadline: float) -> dic
         to, hard = "open", kept or not event.auto_close
     elif isinstance(event, Slowed) and s == "closed":
         to = "throttled"
+    elif isinstance(event, Calm) and s == "half_open":
+        to = "closed"
     elif isinstance(event, Tick) and now >= deadline:
         to = {"open": "half_open", "throttled": "closed", "half_open": "open"}[s]
     elif s == "half_open" and isinstance(event, Called) and len(probes) + clean < PROBES:
