@@ -121,6 +121,11 @@ def load(folder: Path) -> Keys:
     for author in AUTHORS:
         paths, public = _seeds(folder, author), _found(folder, author, "pub")
         if not paths and not public:
+            if (
+                author == "second"
+            ):  # nobody shares the work here, as in a folder of an earlier build
+                seeds[author] = b""
+                continue
             paths = {1: folder / f"{author}.key"}  # to be missed by its name
         generations[author] = min(paths or public)
         seeds[author] = _read(paths[min(paths)]) if paths else b""

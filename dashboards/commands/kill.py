@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import time
 from pathlib import Path
 
 from dashboards.naming import scope_of
@@ -49,7 +48,8 @@ def ask(scope: str, reason: str, release: bool, settings: Settings, out: Output)
 
     held = keys.load(settings.keys_folder)
     request = requests.ask(held, scope, reason, release)
-    path = Path(f"{scope}-{'release' if release else 'stop'}-{time.strftime('%H%M%S')}.json")
+    word = "release" if release else "stop"
+    path = Path(f"{scope}-{word}-{request.command.epoch}.json")
     requests.write(request, path)
     out.record(
         {"scope": scope, "state": "asked", "cmd_id": request.command.cmd_id, "file": str(path)},

@@ -122,6 +122,17 @@ def test_a_key_that_somebody_else_holds_is_not_missing(tmp_path: Path) -> None:
         here.signer("second")
 
 
+def test_without_a_second_person_only_their_signature_is_missing(tmp_path: Path) -> None:
+    """A folder from before goes on working; `create` makes the key."""
+    made = create(tmp_path)
+    (tmp_path / "second.key").unlink()
+    here = load(tmp_path)
+
+    assert set(made.command_keys) - set(here.command_keys) == {"human/second/1"}
+    assert here.signer("human").public == made.signer("human").public
+    assert create(tmp_path).signer("second").kid == "human/second/1"
+
+
 def test_a_torn_key_is_named(tmp_path: Path) -> None:
     """Better no start than a key of half its length."""
     create(tmp_path)
