@@ -38,7 +38,7 @@ class Logged(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     src: Src = NO_SRC
 
 
-def commanded(command: Command, kid: str, sig: bytes) -> Logged:
+def commanded(command: Command, kid: str, sig: str) -> Logged:
     """Row of a command with the proof of its author."""
     kind, tenant, agent_id, trace_id = scope_parts(command.scope)
     return Logged(
@@ -48,7 +48,7 @@ def commanded(command: Command, kid: str, sig: bytes) -> Logged:
         rule=command.reason.rule, text=command.reason.text, evidence=command.reason.evidence,
         last_emitted_at=command.reason.last_emitted_at, issued_at=command.issued_at,
         expires_at=command.expires_at, mode=command.mode, probes=command.probes,
-        interval_ms=command.interval_ms, kid=kid, sig=sig.hex(), src=command.src or NO_SRC,
+        interval_ms=command.interval_ms, kid=kid, sig=sig, src=command.src or NO_SRC,
     )  # fmt: skip
 
 

@@ -137,13 +137,18 @@ def _lines(
 
 
 def _command(_: int, headers: wire.Headers, value: bytes, __: bytes) -> Iterator[Read]:
-    kid = wire.header(headers, wire.KID).decode("utf-8", "replace")
     try:
         command = control.decode(value)
     except UNREADABLE:
         yield Skip("malformed")
         return
-    yield Row("control_log", commanded(command, kid, wire.header(headers, wire.SIG)), value, 0)
+    # Of a second person too, where it takes two; the words of both columns are in the same order.
+    names = [
+        wire.header(headers, name).decode("utf-8", "replace") for name in (wire.KID, wire.KID2)
+    ]
+    sigs = [wire.header(headers, name).hex() for name in (wire.SIG, wire.SIG2)]
+    proof = (" ".join(filter(None, names)), " ".join(filter(None, sigs)))
+    yield Row("control_log", commanded(command, *proof), value, 0)
 
 
 def _verdicts(_: int, __: wire.Headers, value: bytes, master: bytes) -> Iterator[Read]:

@@ -32,9 +32,11 @@ ORDER BY tenant
 """
 _TENANT = "tenant IN (${tenant:singlequote})"
 
-OPEN_COUNT = f"SELECT count() AS open FROM open_breakers WHERE {_TENANT}"
+_BOUND = f"({_TENANT} OR scope = 'fleet')"  # a stop of everything is every tenant's
+
+OPEN_COUNT = f"SELECT count() AS open FROM open_breakers WHERE {_BOUND}"
 OPEN_BREAKERS = f"""
-SELECT * FROM open_breakers WHERE {_TENANT} LIMIT 200
+SELECT * FROM open_breakers WHERE {_BOUND} LIMIT 200
 """
 TRIPS = f"""
 SELECT $__timeInterval(_at) AS time, rule, uniqExact(cmd_id) AS trips

@@ -242,6 +242,25 @@ def test_a_command_keeps_its_proof() -> None:
     assert got["_src_offset"] == [100]
 
 
+def test_a_command_of_two_people_keeps_both_proofs() -> None:
+    """Key ids and signatures in the same order, a space between them."""
+    command = Command(
+        cmd_id="c1", scope="fleet", author="human", action="open", state="forced_open", epoch=3,
+        reason=Reason(rule="human"),
+    )  # fmt: skip
+    signed = (
+        (wire.KID, b"human/1"),
+        (wire.SIG, b"\1"),
+        (wire.KID2, b"human/second/1"),
+        (wire.SIG2, b"\2"),
+    )
+    headers = [(wire.KIND, codec.COMMANDS), *signed]
+    got = columns(list(read(CONTROL_LOG, 0, headers, control.encode(command), MASTER)), CONTROL_LOG)
+
+    assert (got["kid"], got["sig"]) == (["human/1 human/second/1"], ["01 02"])
+    assert (got["scope_kind"], got["tenant"]) == (["fleet"], [""])
+
+
 def test_an_acknowledgement_stands_beside_its_command() -> None:
     """One table, so that the order within a scope is kept."""
     ack = Acknowledged(
