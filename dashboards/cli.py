@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "breaker": ("breaker", "list open breakers; force one open or release it"),
     "kill": ("kill", "stop an agent or a wider scope now, signed by this machine's human key"),
     "cosign": ("cosign", "read, and sign as the second person, what takes two"),
+    "rollout": ("rollout", "give a share of an agent's runs another bundle"),
+    "rollback": ("rollback", "give every run the stable bundle again, at once"),
     "approvals": ("approvals", "calls that wait for a person"),
     "approve": ("approve", "say yes or no to a call that waits, signed"),
     "sql": ("sql", "ask ClickHouse, reading only"),

@@ -49,7 +49,7 @@ class Answers:
         if agent_key(found.tenant, found.agent) == key and (
             known is None or found.version >= known.version
         ):
-            self.held.grants = found
+            self.held.obey_file(found)
 
     def verdicts(self, value: bytes | None) -> None:
         """Lines of a record; those of other processes cost a look each."""

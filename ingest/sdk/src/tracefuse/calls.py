@@ -192,7 +192,8 @@ class Call(Span):
             if self._fuse.gate.undecided(self._tool):
                 raise CircuitOpen("", "no commands were read yet")
             if self._tool:
-                self._fuse.held.admit(self._tool, self._fuse.environment)
+                bundle = self.run.bundle or self._fuse.bundle
+                self._fuse.held.admit(self._tool, self._fuse.environment, bundle)
             return self._fuse.gate.admit(self.run.trace_id, self._tool, clock.monotonic())
         except CircuitOpen as refusal:
             told = {"cmd_id": refusal.cmd_id, "scope": refusal.scope} if refusal.cmd_id else {}

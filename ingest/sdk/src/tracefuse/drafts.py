@@ -29,7 +29,16 @@ _SCALARS = frozenset({int, float, bool, type(None)})
 class Run:
     """What all events of one trace share. `partition` is filled in by the background thread."""
 
-    __slots__ = ("partition", "root", "session_id", "started", "task_type", "trace_id", "user_id")
+    __slots__ = (
+        "bundle",
+        "partition",
+        "root",
+        "session_id",
+        "started",
+        "task_type",
+        "trace_id",
+        "user_id",
+    )
 
     def __init__(
         self,
@@ -38,8 +47,10 @@ class Run:
         task_type: str = "",
         user_id: str = "",
         session_id: str = "",
+        bundle: str = "",
     ) -> None:
         self.trace_id = trace_id
+        self.bundle = bundle  # empty: that of the process
         self.root = root  # span id of the whole run
         self.task_type = task_type
         self.user_id = user_id

@@ -131,7 +131,7 @@ class Witness:
             parent_span_id=draft.parent,
             call_id=draft.call_id,
             environment=who.environment,
-            bundle=who.bundle,
+            bundle=run.bundle or who.bundle,
             user_id=run.user_id,
             session_id=run.session_id,
             task_type=run.task_type,

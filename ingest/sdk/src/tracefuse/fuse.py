@@ -15,12 +15,13 @@ from tracefuse.backlog import Backlog, MemoryBacklog
 from tracefuse.canonical import canonical
 from tracefuse.control import Command
 from tracefuse.credentials import Credential
-from tracefuse.drafts import Run
+from tracefuse.drafts import Draft, Run
 from tracefuse.ears import Change, Ears, Tell
 from tracefuse.emitter import Emitter
 from tracefuse.envelopes import Seal
 from tracefuse.evidence import Identity, Witness
 from tracefuse.gate import Gate
+from tracefuse.grants import Grants
 from tracefuse.held import Held
 from tracefuse.propagation import VARIABLE, current_span, parse
 from tracefuse.signing import CommandVerifier
@@ -98,7 +99,7 @@ class Fuse:
         self.boot_id = ids.boot_id()
         self.boot = Run(ids.trace_id(), ids.span_id())
         self.emitter = Emitter()
-        self.held = Held(self.boot_id, self._described)
+        self.held = Held(self.boot_id, self._described, self._granted)
         self._ears = Ears(self.emitter, self.boot, self._listeners)
         commands = self._commands
         identity = Identity(
@@ -153,9 +154,11 @@ class Fuse:
             trace_id = origin.trace_id if origin is not None else ids.trace_id()
         elif not _TRACE_ID.fullmatch(trace_id):
             trace_id = ids.trace_id()  # another would be refused at the other end
+        grants = self.held.grants
         run = Run(
-            trace_id, ids.span_id(), task[:WORD_MAX], str(user)[:WORD_MAX], session[:WORD_MAX]
-        )
+            trace_id, ids.span_id(), task[:WORD_MAX], str(user)[:WORD_MAX], session[:WORD_MAX],
+            grants.bundle_of(trace_id) if grants is not None else "",
+        )  # fmt: skip
         return Trace(self, run, origin)
 
     def current(self) -> Trace | None:
@@ -177,6 +180,14 @@ class Fuse:
         """Decorator: each call of the function is a call of a model; arguments are the prompt."""
         return lambda function: decorators.called(
             self, function, lambda trace, args: trace.llm(model, prompt=args)
+        )
+
+    def _granted(self, grants: Grants) -> None:
+        """Say which version of the file this process obeys now; on the background thread."""
+        tracks = {track: bundle.hash for track, bundle in grants.bundles.items()}
+        told = {"attrs": {"version": grants.version, "bundles": tracks}}
+        self.emitter.emit(
+            Draft("bundle", self.boot, self.boot.root, clock.now_us(), extra=told, urgent=True)
         )
 
     def describe(self, tool: str, descriptor: object) -> str:

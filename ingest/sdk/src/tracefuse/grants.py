@@ -3,6 +3,8 @@
 Read from the signed record on `agent.registry.v1`; everything else of the file is the workers' affair.
 """
 
+from zlib import crc32
+
 import msgspec
 
 Access = str  # read, write, irreversible; a newer file may know more
@@ -18,6 +20,11 @@ BOUNDED = 2
 class _Tool(msgspec.Struct, frozen=True):
     access: Access = "read"
     descriptor: str = ""  # SHA-256 of its description as it was approved; empty: any
+
+
+class _Bundle(msgspec.Struct, frozen=True):
+    hash: str = ""
+    share: float = 0.0
 
 
 class Grants(msgspec.Struct, frozen=True):
@@ -40,6 +47,21 @@ class Grants(msgspec.Struct, frozen=True):
     environment: str = "dev"
     environments: tuple[str, ...] = ()
     fallbacks: dict[str, str] = {}
+    bundles: dict[str, _Bundle] = {}
+
+    def bundle_of(self, trace_id: str) -> str:
+        """Hash of the bundle that a run gets: the canary by its share, else the stable one; may be empty.
+
+        The same run gets the same one in every process, and a larger share takes more runs, not others.
+        """
+        canary, stable = self.bundles.get("canary"), self.bundles.get("stable")
+        if canary is not None and crc32(trace_id.encode()) < canary.share * 2**32:
+            return canary.hash
+        return stable.hash if stable is not None else ""
+
+    def carries(self, bundle: str) -> bool:
+        """Whether a bundle may run; a shadow runs too, where its calls are only looked at."""
+        return not self.bundles or any(one.hash == bundle for one in self.bundles.values())
 
     def runs_in(self, environment: str) -> bool:
         """Whether an environment is granted."""

@@ -5,6 +5,7 @@ Call ──ask──► Held ◄──tell── reader of `agent.verdicts.v1`, 
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
@@ -30,6 +31,8 @@ class Held:
         Of the process: verdicts name it.
     described
         By tool, SHA-256 of what it says of itself now.
+    granted
+        Told each version of the file that comes into force.
 
     Examples
     --------
@@ -42,22 +45,35 @@ class Held:
     'budget'
     """
 
-    def __init__(self, boot_id: str, described: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        boot_id: str,
+        described: dict[str, str] | None = None,
+        granted: Callable[[Grants], None] | None = None,
+    ) -> None:
         self.boot_id = boot_id
+        self._granted = granted
         self.described = {} if described is None else described
         self.grants: Grants | None = None  # None until a signed file was read
         self.listening = False  # whether an answer would be heard
         self._waiting: dict[Asked, Future[Verdict]] = {}
         self._lock = threading.Lock()
 
-    def admit(self, tool: str, environment: str) -> None:
+    def obey_file(self, grants: Grants) -> None:
+        """A version of the agent's file comes into force in this process."""
+        known, self.grants = self.grants, grants
+        if self._granted is not None and grants != known:
+            self._granted(grants)
+
+    def admit(self, tool: str, environment: str, bundle: str = "") -> None:
         """Ask the gates that need no state: answered here, at once.
 
         Raises
         ------
         ToolDenied
             To the agent's author: the agent's file does not list the tool, or not this environment, or
-            the tool describes itself otherwise than when it was approved.
+            the tool describes itself otherwise than when it was approved, or the run's bundle was
+            withdrawn.
         """
         grants = self.grants
         if grants is None:
@@ -68,6 +84,8 @@ class Held:
             raise ToolDenied(tool, "the agent's file does not list it", "allowlist")
         if not grants.knows(tool, self.described.get(tool, "")):
             raise ToolDenied(tool, "its description is not the one that was approved", "descriptor")
+        if not grants.carries(bundle):
+            raise ToolDenied(tool, f"bundle {bundle or 'without a name'} was withdrawn", "version")
 
     def obey(self, tool: str, verdict: Verdict | None) -> float:
         """Seconds that the call still waits.

@@ -41,6 +41,11 @@ class Trace(Span):
         """The run that this span belongs to: itself."""
         return self
 
+    @property
+    def bundle(self) -> str:
+        """The version of code, model, prompt and tools that this run is to use."""
+        return self.run.bundle or self._fuse.bundle
+
     def __enter__(self) -> Self:
         self._enter()
         self.run.started = self._began

@@ -1,0 +1,95 @@
+"""Rollout and rollback as versions of a file, and what a process makes of them."""
+
+import pytest
+
+from ingest.agent_file import AgentFile, Bundle
+from stream.rollout import rolled_back, rolled_out
+from tests.pipe import trace_id
+from tests.sdk import sdk
+from tracefuse.errors import ConfigError, ToolDenied
+from tracefuse.grants import Grants, decode
+
+RUNS = [trace_id(number) for number in range(4000)]
+
+
+def grants(canary: float = 0.0, version: int = 1) -> Grants:
+    more = f',"canary":{{"hash":"b2","share":{canary}}}' if canary else ""
+    text = (
+        f'{{"agent":"refunds","version":{version},"held":[],"tools":{{"crm.pay":{{}}}},'
+        f'"bundles":{{"stable":{{"hash":"b1"}}{more}}}}}'
+    )
+    return decode(text.encode())
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.25, 0.5])
+def test_a_share_of_the_runs_gets_the_canary(share: float) -> None:
+    """As many as declared, within three standard deviations; a larger share adds runs, and moves none."""
+    small, large = grants(share), grants(min(1.0, 2 * share))
+    chosen = {run for run in RUNS if small.bundle_of(run) == "b2"}
+    spread = 3 * (len(RUNS) * share * (1 - share)) ** 0.5
+
+    assert abs(len(chosen) - share * len(RUNS)) <= spread
+    assert chosen <= {run for run in RUNS if large.bundle_of(run) == "b2"}
+
+
+def test_a_run_bears_the_bundle_it_was_given() -> None:
+    """All of its events do, and the agent's code can ask for it."""
+    with sdk() as sent:
+        sent.fuse.held.obey_file(grants(1.0))
+        with sent.fuse.trace() as trace, trace.tool("crm.pay"):
+            assert trace.bundle == "b2"
+
+    assert {event.bundle for event in sent.events() if event.name != "bundle"} == {"b2"}
+
+
+def test_a_rollback_is_acknowledged_and_the_withdrawn_bundle_refused() -> None:
+    """A run of the canary that goes on may call nothing more; new ones get the stable bundle."""
+    with sdk() as sent:
+        sent.fuse.held.obey_file(grants(1.0))
+        with sent.fuse.trace() as trace:
+            with trace.tool("crm.pay"):
+                pass
+            sent.fuse.held.obey_file(grants(version=2))
+            with pytest.raises(ToolDenied, match="withdrawn"), trace.tool("crm.pay"):
+                pytest.fail("it ran")
+        with sent.fuse.trace() as later, later.tool("crm.pay"):
+            assert later.bundle == "b1"
+
+    told = [event.attrs for event in sent.events("bundle")]
+    assert [one["version"] for one in told] == [1, 2]
+    assert told[-1]["bundles"] == {"stable": "b1"}
+
+
+def test_a_file_that_says_nothing_new_is_not_told_again() -> None:
+    """The registry's reader sees the same record again after each reconnect."""
+    with sdk() as sent:
+        for _ in range(3):
+            sent.fuse.held.obey_file(grants())
+
+    assert len(sent.events("bundle")) == 1
+
+
+def test_stages_and_the_way_back() -> None:
+    """Each is a new version; at all runs the new bundle is the stable one."""
+    agent = AgentFile("refunds", bundles={"stable": Bundle("b1")})
+    tried = rolled_out(rolled_out(agent, "b2", 0.05), "b2", 0.25)
+    back, through = rolled_back(tried), rolled_out(tried, "b2", 1.0)
+
+    assert (tried.version, tried.bundles["canary"]) == (3, Bundle("b2", 0.25))
+    assert (back.version, back.bundles) == (4, {"stable": Bundle("b1")})
+    assert through.bundles == {"stable": Bundle("b2")}
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ConfigError, match="share"):
+        rolled_out(AgentFile("refunds", bundles={"stable": Bundle("b1")}), "b2", share)
+
+
+def test_without_a_stable_bundle_there_is_no_way_back() -> None:
+    """So nothing is rolled out to a share, and nothing is rolled back."""
+    with pytest.raises(ConfigError, match="no stable bundle"):
+        rolled_out(AgentFile("refunds"), "b2", 0.05)
+    with pytest.raises(ConfigError, match="no stable bundle"):
+        rolled_back(AgentFile("refunds"))
+    assert rolled_out(AgentFile("refunds"), "b1", 1.0).bundles == {"stable": Bundle("b1")}
