@@ -14,20 +14,28 @@ from tests.workers import Processes, pour, verified
 
 pytestmark = pytest.mark.kafka
 
+# Seconds between two kills: before a start is over, and after it.
+OFTEN, SELDOM = (1.2, 3.0), (6.0, 8.0)
 
-async def kill_often(processes: Processes, kills: int, rng: random.Random) -> None:
+
+async def kill_often(
+    processes: Processes, kills: int, rng: random.Random, pause: tuple[float, float]
+) -> None:
     """Kill -9 at random moments; the killed one comes back as itself, as a supervisor would do it."""
     for _ in range(kills):
-        await asyncio.sleep(rng.uniform(1.2, 3.0))
-        name = rng.choice(sorted(processes.running))
+        await asyncio.sleep(rng.uniform(*pause))
+        # Where there is time to start in between, each kill is to hit a worker at work.
+        names = [n for n in processes.running if n != "correlate" or pause == OFTEN]
+        name = rng.choice(sorted(names))
         module = ("stream.correlate",) if name == "correlate" else ()
         processes.kill(name)
         processes.start(name, *module)
 
 
 def play(
-    settings: Settings, keys: Keys, processes: Processes, kills: int, seed: int, rebalance: bool
-) -> int:
+    settings: Settings, keys: Keys, processes: Processes, kills: int, seed: int, rebalance: bool,
+    pause: tuple[float, float] = OFTEN,
+) -> int:  # fmt: skip
     """Load, kills and, if asked for, a second worker that joins and leaves."""
 
     async def all_of_it() -> int:
@@ -41,7 +49,7 @@ def play(
         if rebalance:
             processes.start("w2")  # the first rebalance
             await asyncio.sleep(6.0)
-        await kill_often(processes, kills, rng)
+        await kill_often(processes, kills, rng, pause)
         if rebalance:
             await asyncio.sleep(3.0)
             processes.end("w2")  # the second, when its session has run out
@@ -91,9 +99,8 @@ def test_without_the_law_it_fails(
     settings, keys = stack
     processes = Processes(settings, tmp_path, ("tests.replay.broken_worker", broken))
     try:
-        play(
-            settings, keys, processes, kills=3 if broken == "no_src" else 0, seed=2, rebalance=False
-        )
+        kills = 3 if broken == "no_src" else 0
+        play(settings, keys, processes, kills, seed=2, rebalance=False, pause=SELDOM)
         time.sleep(8.0 if broken != "no_src" else 3.0)
     finally:
         processes.stop()
