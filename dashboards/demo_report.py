@@ -12,7 +12,7 @@ import msgspec
 from dashboards.demo_facts import STOPPED, Account, Ordered, Quantiles, Stored, quantiles
 from dashboards.demo_outcome import Outcome, outcome
 from ingest.simulate.journal import Exit
-from ingest.simulate.roles import Role
+from ingest.simulate.roles import Role, agent_file
 from ingest.simulate.work import TASKS
 
 
@@ -143,9 +143,10 @@ def false_refusals(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Co
 
 
 def _verdict_times(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Iterable[float]:
-    """What calls that write waited before they ran, ms: those are held."""
+    """What held calls waited before they ran, ms."""
     for role in roles:
-        held = {tool.name for tool in TASKS[role.task].writes}
+        classes = agent_file(role, "").held
+        held = {tool.name for tool in TASKS[role.task].instruments if tool.access in classes}
         for call in accounts[role.agent].calls:
             if call.tool in held:
                 yield (call.start_us - call.asked_us) / 1e3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ingest.agent_toml import written
 from ingest.registry import Access, AgentFile, Budgets, Limits, Owner
-from ingest.simulate.scenario import Scenario
+from ingest.simulate.scenario import HELD, Scenario
 from ingest.simulate.scenarios import SCENARIOS
 from ingest.simulate.work import TASKS
 from tracefuse.errors import ConfigError
@@ -84,6 +84,7 @@ def agent_file(role: Role, tenant: str) -> AgentFile:
         limits=limits,
         budgets=(scenario and scenario.budgets) or AMPLE_BUDGETS,
         approvals=scenario.approvals if scenario else (),
+        held=scenario.held if scenario else HELD,
     )
 
 

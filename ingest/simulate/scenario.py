@@ -4,9 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from ingest.agent_file import Approval, Budgets, Limits
+from ingest.agent_file import Access, Approval, Budgets, Limits
 from ingest.simulate.script import Script
 from ingest.simulate.work import Task
+
+
+HELD: tuple[Access, ...] = ("write", "irreversible")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Scenario:
     fault_at_s, fault_s
         When the fault begins, seconds after the agent's start, and how long it lasts. Staggered, so
         that people can follow; the first at once, so that they see something within seconds.
-    limits, budgets, approvals
+    limits, budgets, approvals, held
         Of faulty agent and twin in the registry; None where the rule needs none.
     obeys
         False for an agent that ignores its gate.
@@ -61,5 +64,6 @@ class Scenario:
     limits: Limits | None = None
     budgets: Budgets | None = None
     approvals: tuple[Approval, ...] = ()
+    held: tuple[Access, ...] = HELD
     gate: str = ""
     obeys: bool = True
