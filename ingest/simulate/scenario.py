@@ -8,7 +8,6 @@ from ingest.agent_file import Access, Approval, Budgets, Limits
 from ingest.simulate.script import Script
 from ingest.simulate.work import Task
 
-
 HELD: tuple[Access, ...] = ("write", "irreversible")
 
 
