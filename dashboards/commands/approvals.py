@@ -2,10 +2,10 @@
 
 import argparse
 import asyncio
-import time
 
 from dashboards.output import Output, clock
 from ingest.settings import Settings
+from tracefuse.clock import now_us
 
 COLUMNS = ("approval_id", "agent", "tool", "arguments", "user", "rule", "approvers", "until")
 
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
             "rule": one.rule, "reason": one.reason, "approvers": ", ".join(one.approvers) or "anybody",
             "trace_id": one.trace_id, "until": clock(round(one.expires_at * 1e6)),
         }
-        for one in asyncio.run(approvals.waiting(settings, time.time()))
+        for one in asyncio.run(approvals.waiting(settings, now_us() / 1e6))
     ]  # fmt: skip
     out.table(rows, COLUMNS, "nothing waits for a person")
     return 0

@@ -12,6 +12,7 @@ from ingest.records import (
     Ack,
     Alive,
     DeadLetter,
+    Decided,
     Fact,
     Incident,
     Ordered,
@@ -37,6 +38,8 @@ FACTS: list[Fact] = [
                payload=b'{"agent":"refunds"}'),
     Ordered(record_id="h", tenant="acme", agent_id="refunds", kid="human/1", sig=b"\xff\x00",
             payload=b'{"v":1}'),
+    Decided(record_id="d", tenant="acme", agent_id="refunds", approval_id="apr-1", kid="human/1",
+            sig=b"\xff\x00", payload=b'{"approved":true}'),
 ]  # fmt: skip
 
 

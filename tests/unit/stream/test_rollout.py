@@ -82,6 +82,7 @@ def test_stages_and_the_way_back() -> None:
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
+    """Nothing, less than nothing, more than all, no number."""
     with pytest.raises(ConfigError, match="share"):
         rolled_out(AgentFile("refunds", bundles={"stable": Bundle("b1")}), "b2", share)
 
