@@ -16,7 +16,7 @@ WITH done AS (
     LIMIT 1 BY trace_id, step_id
 )
 """
-_TOOLS = """
+_TOOLS = _DONE + """
 SELECT
     tool, count(), quantileExact(0.95)(duration_us) / 1000, max(cost_usd),
     max(input_tokens + output_tokens)
@@ -25,14 +25,14 @@ WHERE action = 'tool' AND status != 'not_run'
 GROUP BY tool
 ORDER BY tool
 """
-_MINUTES = """
+_MINUTES = _DONE + """
 SELECT tool, intDiv(toUnixTimestamp(at), 60) AS minute, count()
 FROM done
 WHERE action = 'tool' AND status != 'not_run' AND NOT spooled
 GROUP BY tool, minute
 ORDER BY tool, minute
 """
-_RUNS = """
+_RUNS = _DONE + """
 SELECT
     toString(toDate(at)) AS day, any(environment), any(task_type), sum(cost_usd),
     sum(input_tokens + output_tokens)
@@ -50,7 +50,7 @@ def history(
     told: dict[str, Any] = {"tenant": tenant, "agent": agent, "days": days}
 
     def rows(query: str) -> list[Any]:
-        return list(client.query(_DONE + query, parameters=told).result_rows)
+        return list(client.query(query, parameters=told).result_rows)
 
     return (
         [ToolUse(*row) for row in rows(_TOOLS)],
