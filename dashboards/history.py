@@ -16,7 +16,9 @@ WITH done AS (
     LIMIT 1 BY trace_id, step_id
 )
 """
-_TOOLS = _DONE + """
+_TOOLS = (
+    _DONE
+    + """
 SELECT
     tool, count(), quantileExact(0.95)(duration_us) / 1000, max(cost_usd),
     max(input_tokens + output_tokens)
@@ -25,14 +27,20 @@ WHERE action = 'tool' AND status != 'not_run'
 GROUP BY tool
 ORDER BY tool
 """
-_MINUTES = _DONE + """
+)
+_MINUTES = (
+    _DONE
+    + """
 SELECT tool, intDiv(toUnixTimestamp(at), 60) AS minute, count()
 FROM done
 WHERE action = 'tool' AND status != 'not_run' AND NOT spooled
 GROUP BY tool, minute
 ORDER BY tool, minute
 """
-_RUNS = _DONE + """
+)
+_RUNS = (
+    _DONE
+    + """
 SELECT
     toString(toDate(at)) AS day, any(environment), any(task_type), sum(cost_usd),
     sum(input_tokens + output_tokens)
@@ -41,6 +49,7 @@ WHERE status != 'not_run'
 GROUP BY trace_id, day
 ORDER BY day, trace_id
 """
+)
 
 
 def history(
