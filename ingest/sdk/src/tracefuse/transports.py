@@ -121,6 +121,7 @@ class KafkaTransport:
         self._producer: AIOKafkaProducer | None = None
         self._up = asyncio.Event()
         self._broken = asyncio.Event()
+        self._life_number = 0  # rises when a producer has lost an envelope
         # Futures of tasks that wait for it resume in order, so envelopes keep theirs.
         self._order = asyncio.Lock()
         self._life: asyncio.Task[None] | None = None
@@ -131,7 +132,7 @@ class KafkaTransport:
         self._life = asyncio.get_running_loop().create_task(self._live())
 
     def send(self, envelope: Envelope) -> "asyncio.Future[None]":
-        task = asyncio.get_running_loop().create_task(self._deliver(envelope))
+        task = asyncio.get_running_loop().create_task(self._deliver(envelope, self._life_number))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -145,11 +146,15 @@ class KafkaTransport:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
 
-    async def _deliver(self, envelope: Envelope) -> None:
+    async def _deliver(self, envelope: Envelope, life_number: int) -> None:
         producer = None
         try:
             async with self._order:
                 await self._up.wait()
+                if life_number != self._life_number:
+                    # What was asked for after it must not overtake what was lost: the delivery repeats
+                    # all of it, in order.
+                    raise Lost("an earlier envelope was lost")
                 producer = self._producer
                 assert producer is not None
                 acked = await producer.send(
@@ -165,11 +170,14 @@ class KafkaTransport:
                 self._unacked.discard(acked)
         except (MessageSizeTooLargeError, InvalidMessageError) as error:
             raise Unsendable("too_large") from error
+        except Lost:
+            raise
         except asyncio.CancelledError:
             raise Lost("stopped") from None
         except Exception as error:
             # An idempotent producer that lost a batch cannot go on: its numbers have a hole.
-            if producer is self._producer:
+            if producer is self._producer and not self._broken.is_set():
+                self._life_number += 1
                 self._broken.set()
             raise Lost(repr(error)) from error
 
