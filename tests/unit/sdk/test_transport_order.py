@@ -34,12 +34,12 @@ def test_what_was_sent_after_a_lost_envelope_is_lost_as_well() -> None:
     async def play() -> tuple[list[object], list[int], object]:
         transport = KafkaTransport("127.0.0.1:1", None)
         first, second = Producer(refuses=True), Producer(refuses=False)
-        transport._producer = first  # type: ignore[assignment]
+        transport._producer = first
         transport._up.set()
         lost = [transport.send(Envelope(0, b"%d" % n, 1, "b", n)) for n in (1, 2, 3)]
         await asyncio.wait([lost[0]])
         assert transport._broken.is_set()
-        transport._producer = second  # type: ignore[assignment]
+        transport._producer = second
         transport._broken.clear()
         outcomes = await asyncio.gather(*lost, return_exceptions=True)
         later = await asyncio.gather(
@@ -59,7 +59,7 @@ def test_without_a_loss_all_arrive_in_order() -> None:
     async def play() -> list[int]:
         transport = KafkaTransport("127.0.0.1:1", None)
         producer = Producer(refuses=False)
-        transport._producer = producer  # type: ignore[assignment]
+        transport._producer = producer
         transport._up.set()
         sent = [transport.send(Envelope(0, b"%d" % n, 1, "b", n)) for n in (1, 2, 3)]
         await asyncio.gather(*sent)
@@ -74,7 +74,7 @@ def test_an_envelope_alone(refuses: bool) -> None:
 
     async def play() -> object:
         transport = KafkaTransport("127.0.0.1:1", None)
-        transport._producer = Producer(refuses)  # type: ignore[assignment]
+        transport._producer = Producer(refuses)
         transport._up.set()
         (outcome,) = await asyncio.gather(
             transport.send(Envelope(0, b"1", 1, "b", 1)), return_exceptions=True
