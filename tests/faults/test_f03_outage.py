@@ -1,6 +1,7 @@
 """F03: the broker is away, dead or hung, while the agent goes on. Nothing is lost, nobody waits."""
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -60,6 +61,9 @@ def _play(tmp_path: Path, hang: bool, outage: float, spool: bool = True) -> dict
             spool=tmp_path / "spool" if spool else None,
         )
         time.sleep(1.0)
+        # What other tests left in this process would be searched for garbage on the agent's account.
+        gc.collect()
+        gc.freeze()
         before = psutil.Process().memory_info().rss
         gone = signal.SIGSTOP if hang else signal.SIGKILL
         took = _emit(fuse, outage + 2.0, {2.0: lambda: broker.kill(gone)})

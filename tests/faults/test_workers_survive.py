@@ -54,6 +54,8 @@ async def standing(settings: Settings) -> dict[str, Command]:
     """The newest command of each scope, as the compacted topic tells it."""
     newest: dict[str, Command] = {}
     for key, value, _ in await records(settings, CONTROL):
+        if key.startswith(b"alive:"):
+            continue  # a sign of life says nothing of a scope
         if value:
             newest[key.decode()] = control.decode(value)
         else:
