@@ -176,6 +176,7 @@ class Join:
         found = self._known(trace, event)
         if found is None:
             step = _step(event, "complete", spooled, self.partition.now)
+            step.revision = 1  # its request may have been forgotten, with revision 0
             self._placed(trace, Action(event.seq, step), event)
             member.totals.steps += 1
             member.totals.calls += event.status != "not_run"
@@ -197,8 +198,8 @@ class Join:
         totals.input_tokens += round(_credible(step.input_tokens))
         totals.output_tokens += round(_credible(step.output_tokens))
         totals.errors += step.status == "error"
-        if step.action != "tool":
-            return None
+        if step.action != "tool" or not step.request_id:
+            return None  # what was asked is not known: forgotten, with more calls at once than are kept
         remember(
             member.calls, f"{step.tool}|{step.args_hash}|{step.result_hash or step.error_type}"
         )

@@ -142,7 +142,7 @@ def test_a_result_before_its_request(alone: Alone) -> None:
         "complete", "error", False, "",
     )  # fmt: skip
     assert (second.phase, second.status, second.echo) == ("complete", "error", True)
-    assert (second.request_id, second.revision) == (request.event_id, 1)
+    assert (second.request_id, first.revision, second.revision) == (request.event_id, 1, 2)
     assert second.run is None
     assert first.run is not None
     assert (first.run.steps, first.run.calls, first.run.errors) == (1, 1, 1)
@@ -175,6 +175,20 @@ def test_a_long_call_finds_its_end(alone: Alone) -> None:
     assert (done.phase, done.request_id, done.args_hash) == ("complete", request.event_id, "args-0")
     assert done.run is not None
     assert done.run.calls == CALLS_KEPT + 50
+
+
+def test_more_calls_at_once_than_are_kept_are_no_loop(alone: Alone) -> None:
+    """What was asked is forgotten: such results look alike, and their rows still win over the asking."""
+    told = Told()
+    pairs = [told.call(n) for n in range(OPEN_KEPT + 20)]
+    for _, result in pairs:
+        result.result_hash = "same"
+    asked = [step for request, _ in pairs for step in steps(alone.send(request))]
+    done = [step for _, result in pairs for step in steps(alone.send(result))]
+
+    assert len([step for step in done if not step.request_id]) == 20
+    assert max(step.loop.count for step in done if step.loop is not None) == 1
+    assert all(after.revision > before.revision for before, after in zip(asked, done, strict=True))
 
 
 @pytest.mark.parametrize("early", [False, True])
