@@ -14,6 +14,7 @@ from tracefuse import verdicts
 from tracefuse.verdicts import Verdict
 
 VERDICTS_KEPT = 1024  # of one agent; an asking older than so many others has long met its deadline
+FAILED_KEPT = 64  # failed calls that a run remembers, to count their repeats
 EXPIRED = Ruling("deny", "deadline", "the request came after its deadline")
 
 
@@ -80,9 +81,6 @@ def ended(agent: AgentState, step: Step, now: float) -> None:
             del run.failed[next(iter(run.failed))]
     else:
         run.failed.pop(key, None)
-
-
-FAILED_KEPT = 64  # failed calls that a run remembers, to count their repeats
 
 
 def _waiting(agent: AgentState, step: Step) -> str:

@@ -19,7 +19,7 @@ from tracefuse.verdicts import Word
 OBSERVES, APPROVED, BOUNDED = 0, 1, 2  # levels of autonomy; 3 is free and never held
 
 
-class Answer(NamedTuple):
+class Objection(NamedTuple):
     """What one gate says against a call."""
 
     word: Word
@@ -37,17 +37,17 @@ class Ruling(NamedTuple):
     passed: tuple[str, ...] = ()
 
 
-Gate = Callable[[AgentState, Step, float], Answer | None]
+Gate = Callable[[AgentState, Step, float], Objection | None]
 
 
-def deny(reason: str) -> Answer:
-    return Answer("deny", reason)
+def deny(reason: str) -> Objection:
+    return Objection("deny", reason)
 
 
 # -- the gates ---------------------------------------------------------------------------------------
 
 
-def stopped(agent: AgentState, step: Step, now: float) -> Answer | None:
+def stopped(agent: AgentState, step: Step, now: float) -> Objection | None:
     """A person's stop, or a breaker that stands open."""
     breakers: list[Breaker] = [agent.breaker]
     if step.trace_id in agent.runs:
@@ -60,14 +60,14 @@ def stopped(agent: AgentState, step: Step, now: float) -> Answer | None:
     return None
 
 
-def environment(agent: AgentState, step: Step, now: float) -> Answer | None:
+def environment(agent: AgentState, step: Step, now: float) -> Objection | None:
     """It runs where it was granted to run."""
     if step.environment in agent.file.granted:
         return None
     return deny(f"{step.environment} is not granted")
 
 
-def allowlist(agent: AgentState, step: Step, now: float) -> Answer | None:
+def allowlist(agent: AgentState, step: Step, now: float) -> Objection | None:
     """The file lists the tool, the user and the task; nothing is written for an agent without an owner."""
     file = agent.file
     if not agent.registered:
@@ -82,7 +82,7 @@ def allowlist(agent: AgentState, step: Step, now: float) -> Answer | None:
     return None
 
 
-def descriptor(agent: AgentState, step: Step, now: float) -> Answer | None:
+def descriptor(agent: AgentState, step: Step, now: float) -> Objection | None:
     """The tool says of itself what it said when it was approved."""
     approved = agent.file.tools[step.tool].descriptor if step.tool in agent.file.tools else ""
     said = step.held.descriptor if step.held is not None else ""
@@ -91,7 +91,7 @@ def descriptor(agent: AgentState, step: Step, now: float) -> Answer | None:
     return deny(f"{step.tool} describes itself otherwise than when it was approved")
 
 
-def version(agent: AgentState, step: Step, now: float) -> Answer | None:
+def version(agent: AgentState, step: Step, now: float) -> Objection | None:
     """The bundle that runs is one that the file names."""
     known = {bundle.hash for bundle in agent.file.bundles.values()}
     if not known or step.bundle in known:
@@ -99,16 +99,16 @@ def version(agent: AgentState, step: Step, now: float) -> Answer | None:
     return deny(f"bundle {step.bundle or 'without a name'} is not in the file")
 
 
-def autonomy(agent: AgentState, step: Step, now: float) -> Answer | None:
+def autonomy(agent: AgentState, step: Step, now: float) -> Objection | None:
     """How much it may do by itself."""
     if agent.file.autonomy == OBSERVES:
         return deny("the agent only observes")
     if agent.file.autonomy == APPROVED and not _agreed(agent, step, now):
-        return Answer("needs_approval", "every action of this agent is approved", "autonomy")
+        return Objection("needs_approval", "every action of this agent is approved", "autonomy")
     return None
 
 
-def limits(agent: AgentState, step: Step, now: float) -> Answer | None:
+def limits(agent: AgentState, step: Step, now: float) -> Objection | None:
     """Calls of the access class, this one among them."""
     access = agent.file.access(step.tool)
     caps, rate = agent.file.limits.get(access), agent.rates.get(access)
@@ -121,7 +121,7 @@ def limits(agent: AgentState, step: Step, now: float) -> Answer | None:
     return None
 
 
-def concurrency(agent: AgentState, step: Step, now: float) -> Answer | None:
+def concurrency(agent: AgentState, step: Step, now: float) -> Objection | None:
     """Held calls that run at once."""
     most_calls = agent.file.concurrency
     if not most_calls or len(agent.ledger.reserved) < most_calls:
@@ -129,7 +129,7 @@ def concurrency(agent: AgentState, step: Step, now: float) -> Answer | None:
     return deny(f"{most_calls} calls are under way")
 
 
-def retries(agent: AgentState, step: Step, now: float) -> Answer | None:
+def retries(agent: AgentState, step: Step, now: float) -> Objection | None:
     """Repeats of a call that failed."""
     run, most_repeats = agent.runs.get(step.trace_id), agent.file.retries
     failed = run.failed.get(repeat_key(step), 0) if run is not None else 0
@@ -138,14 +138,14 @@ def retries(agent: AgentState, step: Step, now: float) -> Answer | None:
     return deny(f"the same call failed {failed} times, {most_repeats} repeats are allowed")
 
 
-def budgets(agent: AgentState, step: Step, now: float) -> Answer | None:
+def budgets(agent: AgentState, step: Step, now: float) -> Objection | None:
     """Money and tokens of call, run, hour and day, with all that is set aside for calls under way."""
     amount = most(agent.file, step.tool)
     lacking = agent.ledger.lacks(step.trace_id, agent.file.budgets, amount, now)
     return deny(f"the budget {lacking} has no room for this call") if lacking else None
 
 
-def approvals(agent: AgentState, step: Step, now: float) -> Answer | None:
+def approvals(agent: AgentState, step: Step, now: float) -> Objection | None:
     """Rules that send a call to a person; one that cannot be judged counts as if it applied."""
     known = _context(agent, step, now) if agent.file.approvals else {}
     for one in agent.file.approvals:
@@ -183,9 +183,9 @@ def judge(agent: AgentState, step: Step, now: float) -> Ruling:
     """
     passed: list[str] = []
     for name, gate in GATES.items():
-        answer = gate(agent, step, now)
-        if answer is not None:
-            return Ruling(answer.word, name, answer.reason, answer.rule, tuple(passed))
+        objection = gate(agent, step, now)
+        if objection is not None:
+            return Ruling(objection.word, name, objection.reason, objection.rule, tuple(passed))
         passed.append(name)
     return Ruling("allow", passed=tuple(passed))
 
@@ -195,8 +195,8 @@ def repeat_key(step: Step) -> str:
     return f"{step.tool}|{step.args_hash}"
 
 
-def _ask(agent: AgentState, step: Step, now: float, name: str, reason: str) -> Answer | None:
-    return None if _agreed(agent, step, now) else Answer("needs_approval", reason, name)
+def _ask(agent: AgentState, step: Step, now: float, name: str, reason: str) -> Objection | None:
+    return None if _agreed(agent, step, now) else Objection("needs_approval", reason, name)
 
 
 def _agreed(agent: AgentState, step: Step, now: float) -> bool:

@@ -11,7 +11,8 @@ from ingest.records import Alive, DeadLetter
 from ingest.topics import DLQ, INBOX
 from stream.agent_state import RUNS_MAX, TOOLS_MAX
 from stream.breaker import PROBES, THROTTLE_MS
-from stream.detect import ACK_SECONDS, GRACE_SECONDS, Detect
+from stream.commanding import ACK_SECONDS
+from stream.detect import GRACE_SECONDS, Detect
 from stream.outputs import Output
 from tests.pipe import (
     AGENT,

@@ -1,0 +1,243 @@
+"""What stops an agent: its breakers take what was found and what people say, and commands follow. Pure.
+
+finding, person's word, time ──► Breaker ──► Command ──► awaited ──► acknowledged, or an alarm
+"""
+
+from typing import Any
+
+import msgspec
+
+from detectors import CATALOGUE
+from ingest import codec
+from ingest.records import Ack, Acknowledged, Ordered, Step
+from ingest.topics import CONTROL_LOG
+from stream import sentences
+from stream.agent_state import AWAITING_MAX, ORDERS_KEPT, AgentState, Awaited, RunState
+from stream.breaker import PROBES, THROTTLE_MS, Breaker, Event, Forced, State, Tick
+from stream.breaker import step as advance
+from stream.findings import Finding
+from stream.outputs import Forget, Line, Order
+from stream.saying import Saying, name, named
+from tracefuse import control
+from tracefuse.control import Command, Reason
+from tracefuse.signing import CommandVerifier
+
+# The alarm must be out within 5 s of the command: a tick of 0.5 s and the way of the alarm fit behind.
+ACK_SECONDS = 4.0
+# Scopes that a new owner says again; the control topic itself keeps them all.
+STANDING_MAX = 1000
+
+
+class Commanding:
+    """Breakers of the agents of one partition.
+
+    Parameters
+    ----------
+    saying
+        Takes what follows.
+    verifier
+        Checks what people ordered.
+    """
+
+    def __init__(self, saying: Saying, verifier: CommandVerifier) -> None:
+        # What this partition's scopes are told while they are not closed, for whoever owns it next.
+        self.standing: dict[str, Command] = {}
+        self._saying, self._verifier = saying, verifier
+
+    # -- what happened -----------------------------------------------------------------------------
+
+    def found(self, agent: AgentState, step: Step, finding: Finding) -> None:
+        """Tell what a detector found, and stop what it asks to stop."""
+        entry, order = CATALOGUE[finding.detector], None
+        said: dict[str, Any] = {
+            "detector": finding.detector, "evidence_class": entry.evidence_class,
+            "severity": finding.severity, "action": finding.action, "sentence": finding.sentence,
+            "evidence": finding.evidence, "score": finding.evidence.get("score", 0.0),
+            "threshold": finding.evidence["threshold"], "n": finding.evidence.get("n", 0),
+            "status": finding.evidence.get("status", "live"),
+        }  # fmt: skip
+        if finding.event is not None:
+            breaker = _target(agent, step, finding)
+            reason = Reason(
+                rule=finding.detector, text=finding.sentence,
+                evidence=named(step), last_emitted_at=step.completed_at or step.requested_at,
+            )  # fmt: skip
+            order = self._advanced(agent, breaker, finding.event, reason, finding.action)
+            if order is None:
+                return  # it stands open already
+            said |= {"scope": breaker.scope, "cmd_id": order.cmd_id}
+        incident = order is not None or (finding.warning and finding.detector == "cost_cap")
+        self._saying.signal(agent, step, incident=incident, **said)
+        if order is not None:
+            self._order(agent, order, step.trace_id)
+
+    def called(self, agent: AgentState, step: Step, event: Event) -> None:
+        """Probes of half-open breakers: what the gate counts, calls of tools and of models."""
+        if step.action not in ("tool", "llm"):
+            return
+        if agent.breaker.state is State.HALF_OPEN:
+            self._move(agent, agent.breaker, event, None)
+        run = agent.runs.get(step.trace_id)
+        if run is not None and run.breaker.state is State.HALF_OPEN:
+            self._move(agent, run.breaker, event, None)
+        tool = agent.tools.get(step.tool)
+        if tool is not None and tool.breaker.state is State.HALF_OPEN:
+            self._move(agent, tool.breaker, event, None)
+
+    def run_ended(self, agent: AgentState, ended: RunState) -> None:
+        """There is nothing left to stop."""
+        scope = ended.breaker.scope
+        if not ended.breaker.epoch:
+            return
+        for cmd_id in [a.cmd_id for a in agent.awaited.values() if a.scope == scope]:
+            del agent.awaited[cmd_id]
+        self.standing.pop(scope, None)
+        self._saying.put(Forget(control.control_key(scope, "auto")))
+
+    def passed(self, agent: AgentState) -> None:
+        """Time passes: breakers whose wait is over, commands that nobody acknowledged."""
+        now = self._saying.now
+        for breaker in list(agent.breakers()):
+            if breaker.deadline <= now:
+                self._move(agent, breaker, Tick(), None)
+        for awaited in list(agent.awaited.values()):
+            if awaited.deadline <= now:
+                del agent.awaited[awaited.cmd_id]
+                self._unanswered(agent, awaited)
+
+    # -- people --------------------------------------------------------------------------------------
+
+    def ordered(self, agent: AgentState, order: Ordered) -> None:
+        """A person's signed word: mirrored into the owner's own record."""
+        command = self._verified(order)
+        if command is None or command.state not in ("forced_open", "half_open"):
+            return
+        # By the id that is signed: a copy under another name is no second order.
+        if command.cmd_id in agent.orders:
+            return
+        agent.orders[command.cmd_id] = None
+        if len(agent.orders) > ORDERS_KEPT:
+            del agent.orders[next(iter(agent.orders))]
+        stop = command.state == "forced_open"
+        breaker = agent.breaker_of(command.scope, new=stop)
+        if breaker is not None:
+            self._move(agent, breaker, Forced(stop), command.reason)
+
+    def _verified(self, order: Ordered) -> Command | None:
+        try:
+            command = control.decode(order.payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        key = control.control_key(command.scope, "human")
+        human = order.kid.startswith("human/") and command.author == "human"
+        return command if human and self._verifier.verify(
+            order.kid, key, order.payload, order.sig
+        ) else None  # fmt: skip
+
+    # -- breakers and commands ------------------------------------------------------------------------
+
+    def _move(
+        self, agent: AgentState, breaker: Breaker, event: Event, reason: Reason | None
+    ) -> None:
+        """Let an event act on a breaker, and command what follows."""
+        order = self._advanced(agent, breaker, event, reason, "")
+        if order is not None:
+            self._order(agent, order, "")
+
+    def _advanced(
+        self, agent: AgentState, breaker: Breaker, event: Event, reason: Reason | None, action: str
+    ) -> Command | None:
+        after = advance(breaker, event, self._saying.now, self._saying.offset)
+        if after is breaker:
+            return None
+        _replace(agent, breaker, after)
+        if after.epoch == breaker.epoch:
+            return None
+        if after.state in (State.OPEN, State.CLOSED):
+            _fresh_windows(agent, after)
+        return self._command(after, reason or Reason(rule=f"breaker.{after.state.value}"), action)
+
+    def _order(self, agent: AgentState, command: Command, trace_id: str) -> None:
+        """Give a command, and wait for its acknowledgement."""
+        self._saying.put(Order(command))
+        self.standing.pop(command.scope, None)
+        if command.state != "closed":
+            self.standing[command.scope] = command
+            if len(self.standing) > STANDING_MAX:
+                del self.standing[next(iter(self.standing))]
+        self._await(agent, command, trace_id)
+
+    def _command(self, breaker: Breaker, reason: Reason, action: str) -> Command:
+        state, src = breaker.state, self._saying.take()
+        return Command(
+            cmd_id=name("cmd", src), scope=breaker.scope,
+            author="auto", action=action or ("open" if breaker.stopped else "log"),
+            state=state.value, epoch=breaker.epoch, reason=reason, src=src,
+            probes=PROBES if state is State.HALF_OPEN else 0,
+            interval_ms=THROTTLE_MS if state is State.THROTTLED else 0,
+        )  # fmt: skip
+
+    # -- acknowledgements -----------------------------------------------------------------------------
+
+    def _await(self, agent: AgentState, command: Command, trace_id: str) -> None:
+        if command.state == "closed":
+            return
+        now = self._saying.now
+        agent.awaited[command.cmd_id] = Awaited(
+            command.cmd_id, command.scope, now, now + ACK_SECONDS, trace_id,
+            command.reason.evidence[-1] if command.reason.evidence else "",
+        )  # fmt: skip
+        for cmd_id in [a.cmd_id for a in agent.awaited.values() if a.scope == command.scope][:-1]:
+            del agent.awaited[cmd_id]  # overtaken by this one
+        if len(agent.awaited) > AWAITING_MAX:
+            del agent.awaited[next(iter(agent.awaited))]
+
+    def acknowledged(self, agent: AgentState, ack: Ack) -> None:
+        agent.awaited.pop(ack.cmd_id, None)
+        line = Acknowledged(
+            src=self._saying.take(), tenant=ack.tenant, agent_id=ack.agent_id, cmd_id=ack.cmd_id,
+            scope=ack.scope, term=ack.term, epoch=ack.epoch, state=ack.state,
+            event_id=ack.event_id, applied_at=ack.emitted_at, at=self._saying.now,
+        )  # fmt: skip
+        self._saying.put(Line(CONTROL_LOG, ack.scope, codec.ACKS, codec.encode(line)))
+
+    def _unanswered(self, agent: AgentState, awaited: Awaited) -> None:
+        """An agent that lives and does not obey is an alarm; one that is gone has nothing to stop."""
+        if agent.heard <= awaited.since:
+            return
+        words = sentences.unacknowledged(awaited.scope, self._saying.now - awaited.since)
+        self._saying.signal(
+            agent, None, detector="unacknowledged", evidence_class="rule", severity="critical",
+            action="open", sentence=words, trace_id=awaited.trace_id, scope=awaited.scope,
+            last_event=awaited.event_id, incident=True, evidence={"cmd_id": awaited.cmd_id},
+        )  # fmt: skip
+
+
+def _target(agent: AgentState, step: Step, finding: Finding) -> Breaker:
+    if finding.target == "run":
+        return agent.run(step.trace_id).breaker
+    return agent.tool(step.tool).breaker if finding.target == "tool" else agent.breaker
+
+
+def _replace(agent: AgentState, before: Breaker, after: Breaker) -> None:
+    if agent.breaker is before:
+        agent.breaker = after
+        return
+    for tool in agent.tools.values():
+        if tool.breaker is before:
+            tool.breaker = after
+    for run in agent.runs.values():
+        if run.breaker is before:
+            run.breaker = after
+
+
+def _fresh_windows(agent: AgentState, breaker: Breaker) -> None:
+    """A breaker that changed judges by what comes now, not by what tripped it."""
+    if breaker.scope == agent.breaker.scope:
+        agent.errors = type(agent.errors)(consecutive_max=None)
+        for rate in agent.rates.values():
+            rate.restart()
+        return
+    for tool in agent.tools.values():
+        if tool.breaker is breaker:
+            tool.errors, tool.latency = type(tool.errors)(), type(tool.latency)()
