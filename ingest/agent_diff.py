@@ -23,7 +23,7 @@ _CAPS = {
     "call_tokens": "use {} tokens in a call", "run_tokens": "use {} tokens in a run",
     "hour_tokens": "use {} tokens an hour", "day_tokens": "use {} tokens a day",
     "concurrency": "have {} calls at once", "retries": "repeat a failed call {} times",
-    "depth": "go {} agents deep",
+    "depth": "go {} agents deep", "run_timeout_s": "run for {}",
 }  # fmt: skip
 # Lists where empty means all, and lists where it means none.
 _OPEN = {"users": "work for", "tasks": "work on"}
@@ -52,7 +52,12 @@ def changes(old: AgentFile | None, new: AgentFile) -> list[Change]:
     found = [Change("other", "is a new agent")] if old is None else []
     found += _tools(before.tools, new.tools)
     found += _caps(before, new, old is None)
-    found += [*_judgement(before, new), *_approvals(before, new), *_places(before, new)]
+    found += [
+        *_judgement(before, new),
+        *_detectors(before, new),
+        *_approvals(before, new),
+        *_places(before, new),
+    ]
     found += [*_lists(before, new), *_plain(before, new)]
     if old is not None and old.version == new.version:
         found.append(Change("other", f"is still called version {new.version}"))
@@ -174,6 +179,20 @@ def _judgement(old: AgentFile, new: AgentFile) -> Iterator[Change]:
         yield Change(_wider(new.timeout_s > old.timeout_s), words)
 
 
+def _detectors(old: AgentFile, new: AgentFile) -> Iterator[Change]:
+    for name in dict.fromkeys((*old.metrics_only, *new.metrics_only)):
+        if (name in old.metrics_only) != (name in new.metrics_only):
+            only = name in new.metrics_only
+            words = "only measures and stops nothing" if only else "stops what it finds"
+            yield Change(_wider(only), f"`{name}` {words}")
+    for name in dict.fromkeys((*old.signals, *new.signals)):
+        before, after = old.signals.get(name, ""), new.signals.get(name, "")
+        if before != after:
+            looser = ("", "ask", "deny").index(after) < ("", "ask", "deny").index(before)
+            then = {"": "asks nobody", "ask": "asks a person", "deny": "is denied"}
+            yield Change(_wider(looser), f"after `{name}` a held call {then[after]}")
+
+
 def _approvals(old: AgentFile, new: AgentFile) -> Iterator[Change]:
     before = {rule.name: rule for rule in old.approvals}
     after = {rule.name: rule for rule in new.approvals}
@@ -242,7 +261,7 @@ def _items(
 _WORDED = {
     "agent", "tenant", "version", "environment", "environments", "tools", "limits", "budgets",
     "heartbeat_s", "autonomy", "held", "without_verdict", "timeout_s", "approvals", "review_by",
-    *_OPEN, *_GIVEN, *_FORBIDDEN, *_CAPS,
+    "metrics_only", "signals", *_OPEN, *_GIVEN, *_FORBIDDEN, *_CAPS,
 }  # fmt: skip
 
 

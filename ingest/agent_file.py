@@ -13,6 +13,11 @@ import msgspec
 Access = Literal["read", "write", "irreversible"]
 Environment = Literal["dev", "staging", "prod"]
 Track = Literal["stable", "canary", "shadow"]
+# The detectors by name; `detectors.CATALOGUE` has the same, and a test holds the two together.
+Detector = Literal[
+    "error_rate", "error_baseline", "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
+    "exact_loop", "step_vector",
+]  # fmt: skip
 
 # Part of every key and scope, where a slash separates; as long as an event's own names at most.
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^/\x00]+\Z")]
@@ -174,6 +179,42 @@ class Bundle(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defau
     share: Share = 0.0
 
 
+class Stage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """One step of a roll-out, and what must be shown at it before the next.
+
+    Parameters
+    ----------
+    share
+        Of the runs that get the new bundle; 0 is the shadow, which decides and executes nothing.
+    runs, success
+        At least so many runs of the new bundle, this share of them well.
+    """
+
+    share: Share
+    runs: Count = 0
+    success: Share = 0.0
+
+
+class Grant(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """A decision about this agent, as it was made.
+
+    Parameters
+    ----------
+    what
+        ``environment prod``, ``bundle b2 at 5 %``.
+    by, reason, at
+        Who decided, why, and when (UTC).
+    shown
+        What the gates had seen by then.
+    """
+
+    what: Text
+    by: Name
+    reason: Text = ""
+    at: Text = ""
+    shown: Text = ""
+
+
 class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """One agent as its owner declares it.
 
@@ -219,6 +260,19 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_de
         Classes of data that it may handle.
     users, tasks
         Patterns (``u-*``) of whom it may work for, and on what; empty means all.
+    run_timeout_s
+        A run that lasts longer gets no further held call; 0 means no cap.
+    metrics_only
+        Detectors that decide and log, and stop nothing.
+    signals
+        By detector, what a held call does once it has fired or warned in the run: ``ask`` a person, or
+        ``deny``. Those whose action is ``step-up`` ask unless another word stands here.
+    review_share
+        Share of the allowed held calls that a person looks at afterwards.
+    rollout
+        Stages of a roll-out, narrow to wide.
+    grants
+        Decisions about it: environments it was promoted to, bundles that were rolled out.
 
     Examples
     --------
@@ -258,6 +312,12 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_de
     data_classes: tuple[Text, ...] = ()
     users: tuple[Text, ...] = ()
     tasks: tuple[Text, ...] = ()
+    run_timeout_s: Seconds = 0.0
+    metrics_only: tuple[Detector, ...] = ()
+    signals: dict[Detector, Literal["ask", "deny"]] = {}
+    review_share: Share = 0.0
+    rollout: tuple[Stage, ...] = ()
+    grants: tuple[Grant, ...] = ()
 
     def access(self, tool: str) -> Access:
         """Access class of a tool; one that is not listed counts as a write."""

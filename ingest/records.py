@@ -50,6 +50,8 @@ class Asked(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     kid: str
     approval_id: str = ""
     descriptor: str = ""  # SHA-256 of what the tool says of itself
+    depth: int = 0  # agents above this one in the trace
+    data_classes: tuple[str, ...] = ()  # sensitive data found in the arguments
 
 
 class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):
@@ -253,7 +255,7 @@ class Signal(msgspec.Struct, tag="signal", gc=False, kw_only=True, omit_defaults
     evidence_class: EvidenceClass
     severity: Literal["info", "low", "medium", "high", "critical"]
     action: str  # suggested, a word of architecture §7
-    status: Literal["cold", "shadow", "live"] = "live"
+    status: Literal["cold", "shadow", "live", "metrics_only"] = "live"
     score: float = 0.0
     threshold: float = 0.0
     n: int = 0

@@ -24,6 +24,7 @@ RUNS_MAX = 256  # open runs of one agent
 TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
 ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
 AWAITING_MAX = 64
+MEASURED_MAX = 256  # detectors and scopes that are measured only
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class RunState:
     first_event: str = ""
     last_event: str = ""
     failed: dict[str, int] = field(default_factory=dict)  # the same call, failed so often in a row
+    began: float = 0.0  # broker time of the first step
+    signals: dict[str, str] = field(default_factory=dict)  # by detector, what it suggested last
 
 
 @dataclass(slots=True)
@@ -92,6 +95,9 @@ class AgentState:
     verdicts: dict[str, bytes] = field(default_factory=dict)  # by asking, encoded
     pending: dict[str, Pending] = field(default_factory=dict)  # by approval id
     agreed: dict[str, Agreed] = field(default_factory=dict)  # by approval id, not used yet
+    measured: dict[str, float] = field(
+        default_factory=dict
+    )  # by detector and scope: said, not enacted
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)
@@ -152,8 +158,7 @@ class AgentState:
     def arm(self) -> None:
         """Set the agent's timer to the earliest of its deadlines."""
         earliest = min((breaker.deadline for breaker in self.breakers()), default=inf)
-        if self.ledger.reserved:
-            earliest = min(earliest, self.ledger.deadline)
+        earliest = min(earliest, self.ledger.deadline)
         if self.pending:
             earliest = min(earliest, min(one.deadline for one in self.pending.values()))
         for run in self.runs.values():

@@ -29,6 +29,9 @@ class Amount(NamedTuple):
     def plus(self, other: "Amount") -> "Amount":
         return Amount(self.micro + other.micro, self.tokens + other.tokens)
 
+    def minus(self, other: "Amount") -> "Amount":
+        return Amount(self.micro - other.micro, self.tokens - other.tokens)
+
 
 @dataclass(slots=True)
 class Reservation:
@@ -81,24 +84,24 @@ class Ledger:
     """
 
     reserved: dict[str, Reservation] = field(default_factory=dict)
-    runs: dict[str, Amount] = field(default_factory=dict)
+    aside: Amount = field(default_factory=Amount)  # of all reservations together
+    aside_in: dict[str, Amount] = field(default_factory=dict)  # by run
+    runs: dict[str, Amount] = field(default_factory=dict)  # spent
     hour: Period = field(default_factory=_hour)
     day: Period = field(default_factory=_day)
+    deadline: float = inf
+    """Record time at which something may expire, no later than the next expiry."""
 
     def lacks(self, trace_id: str, caps: Budgets, amount: Amount, now: float) -> str:
         """Name of the first budget that `amount` would overdraw, with all that is on its way; or empty."""
         if len(self.reserved) >= RESERVED_MAX:
             return "calls on their way"
-        everywhere, here = Amount(), Amount()
-        for reservation in self.reserved.values():
-            everywhere = everywhere.plus(reservation.amount)
-            if reservation.trace_id == trace_id:
-                here = here.plus(reservation.amount)
+        here = self.aside_in.get(trace_id, Amount())
         spans = (
             ("call", Amount()),
             ("run", self.runs.get(trace_id, Amount()).plus(here)),
-            ("hour", self.hour.at(now).plus(everywhere)),
-            ("day", self.day.at(now).plus(everywhere)),
+            ("hour", self.hour.at(now).plus(self.aside)),
+            ("day", self.day.at(now).plus(self.aside)),
         )
         for name, used in spans:
             usd, tokens = getattr(caps, f"{name}_usd"), getattr(caps, f"{name}_tokens")
@@ -110,11 +113,26 @@ class Ledger:
 
     def reserve(self, call: str, trace_id: str, amount: Amount, expires: float) -> None:
         """Set an amount aside for a call, until it settles, is released, or `expires` has passed."""
+        self.release(call)
         self.reserved[call] = Reservation(trace_id, amount, expires)
+        self.aside = self.aside.plus(amount)
+        self.aside_in[trace_id] = self.aside_in.get(trace_id, Amount()).plus(amount)
+        self.deadline = min(self.deadline, expires)
 
-    def release(self, call: str) -> None:
-        """The call did not run."""
-        self.reserved.pop(call, None)
+    def release(self, call: str) -> Amount:
+        """The call did not run, or has ended; what was set aside for it."""
+        held = self.reserved.pop(call, None)
+        if held is None:
+            return Amount()
+        self.aside = self.aside.minus(held.amount)
+        left = self.aside_in.get(held.trace_id, Amount()).minus(held.amount)
+        if left == Amount():
+            self.aside_in.pop(held.trace_id, None)
+        else:
+            self.aside_in[held.trace_id] = left
+        if not self.reserved:
+            self.deadline = inf
+        return held.amount
 
     def settle(self, call: str, trace_id: str, cost_usd: float, tokens: int, now: float) -> None:
         """The call has ended: what it cost counts, held or not.
@@ -122,8 +140,7 @@ class Ledger:
         Where nothing credible is claimed, all that was set aside counts: else an agent that tells no
         costs would have no budget.
         """
-        held = self.reserved.pop(call, None)
-        least = held.amount if held is not None else Amount()
+        least = self.release(call)
         micro = round(cost_usd * MICRO) if 0 < cost_usd <= _AMOUNT_MAX else least.micro
         spent = Amount(micro, tokens if 0 < tokens <= _AMOUNT_MAX else least.tokens)
         if spent == Amount():
@@ -134,17 +151,15 @@ class Ledger:
 
     def expire(self, now: float) -> None:
         """Release what is set aside for calls that nobody has heard of any more."""
+        if now < self.deadline:
+            return
         for call in [call for call, one in self.reserved.items() if one.expires <= now]:
-            del self.reserved[call]
+            self.release(call)
+        self.deadline = min((one.expires for one in self.reserved.values()), default=inf)
 
     def forget(self, trace_id: str) -> None:
         """A run has ended, or was evicted; its calls on their way expire by themselves."""
         self.runs.pop(trace_id, None)
-
-    @property
-    def deadline(self) -> float:
-        """Record time of the next expiry."""
-        return min((one.expires for one in self.reserved.values()), default=inf)
 
 
 def most(file: AgentFile, tool: str) -> Amount:

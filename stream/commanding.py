@@ -12,8 +12,15 @@ from ingest import codec
 from ingest.records import Ack, Acknowledged, Ordered, Step
 from ingest.topics import CONTROL_LOG
 from stream import sentences
-from stream.agent_state import AWAITING_MAX, ORDERS_KEPT, AgentState, Awaited, RunState
-from stream.breaker import PROBES, THROTTLE_MS, Breaker, Event, Forced, State, Tick
+from stream.agent_state import (
+    AWAITING_MAX,
+    MEASURED_MAX,
+    ORDERS_KEPT,
+    AgentState,
+    Awaited,
+    RunState,
+)
+from stream.breaker import PROBES, THROTTLE_MS, WAIT, Breaker, Event, Forced, State, Tick
 from stream.breaker import step as advance
 from stream.findings import Finding
 from stream.outputs import Forget, Line, Order
@@ -24,6 +31,8 @@ from tracefuse.signing import CommandVerifier
 
 # The alarm must be out within 5 s of the command: a tick of 0.5 s and the way of the alarm fit behind.
 ACK_SECONDS = 4.0
+# Status of a signal that would have stopped something, had its file not said otherwise.
+METRICS_ONLY = "metrics_only"
 # Scopes that a new owner says again; the control topic itself keeps them all.
 STANDING_MAX = 1000
 
@@ -56,8 +65,12 @@ class Commanding:
             "threshold": finding.evidence["threshold"], "n": finding.evidence.get("n", 0),
             "status": finding.evidence.get("status", "live"),
         }  # fmt: skip
+        agent.run(step.trace_id).signals[finding.detector] = finding.action
         if finding.event is not None:
             breaker = _target(agent, step, finding)
+            if finding.detector in agent.file.metrics_only:
+                self._measured(agent, step, breaker, said)
+                return
             reason = Reason(
                 rule=finding.detector, text=finding.sentence,
                 evidence=named(step), last_emitted_at=step.completed_at or step.requested_at,
@@ -70,6 +83,21 @@ class Commanding:
         self._saying.signal(agent, step, incident=incident, **said)
         if order is not None:
             self._order(agent, order, step.trace_id)
+
+    def _measured(
+        self, agent: AgentState, step: Step, breaker: Breaker, said: dict[str, Any]
+    ) -> None:
+        """What would have been stopped, said once in the time that the stop would have lasted at least."""
+        name, now = f"{said['detector']}/{breaker.scope}", self._saying.now
+        if now < agent.measured.get(name, 0.0):
+            return
+        agent.measured.pop(name, None)
+        agent.measured[name] = now + WAIT
+        if len(agent.measured) > MEASURED_MAX:
+            del agent.measured[next(iter(agent.measured))]
+        self._saying.signal(
+            agent, step, incident=False, **said | {"status": METRICS_ONLY, "scope": breaker.scope}
+        )
 
     def called(self, agent: AgentState, step: Step, event: Event) -> None:
         """Probes of half-open breakers: what the gate counts, calls of tools and of models."""

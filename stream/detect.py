@@ -127,6 +127,7 @@ class Detect:
             agent.at = max(agent.at, step.at)
         run = agent.run(step.trace_id)
         run.first_event = run.first_event or step.request_id or step.result_id
+        run.began = run.began or agent.at
         run.last_event = step.result_id or step.request_id
         if run.silence is not None and not step.spooled:
             run.silence.heard(self.partition.now)

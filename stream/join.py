@@ -30,6 +30,7 @@ TRACES_MAX = 20_000  # per partition
 ENDED_KEPT = 1024  # ended traces remembered per partition, to call a late event late
 MICRO = 1_000_000
 AMOUNT_MAX = 10**12  # no true amount, and sums of it stay numbers that JSON readers can hold
+CLASSES_KEPT = 16  # classes of sensitive data that a rule may read; we know fewer
 SKETCH_CHARACTERS = 16  # 64 bits in hex; what is longer is none
 
 _dump = msgspec.msgpack.Encoder().encode
@@ -116,6 +117,7 @@ class Join:
         trace = self.partition.open(key)
         trace.tenant, trace.trace_id = event.tenant, event.trace_id
         if trace.first_time(event.event_id):
+            trace.join(event.agent_id, event.parent_span_id)
             self._fact(trace, event, spooled)
         if trace.deadline == inf or trace.deadline > self.partition.now + LINGER_SECONDS:
             trace.deadline = ceil((self.partition.now + IDLE_SECONDS) / IDLE_GRAIN) * IDLE_GRAIN
@@ -168,6 +170,8 @@ class Join:
                 self._kid,
                 event.approval_id,
                 event.tools_hash,
+                trace.member(event.agent_id).depth,
+                tuple(name[:64] for name in event.data_classes[:CLASSES_KEPT]),
             )
         self._write(step, totals)
 

@@ -136,6 +136,7 @@ class Member(msgspec.Struct, array_like=True):
     totals: RunTotals
     calls: list[str]
     open: bool = False
+    depth: int = 0  # agents above it
 
 
 class Trace(msgspec.Struct, array_like=True):
@@ -186,6 +187,20 @@ class Trace(msgspec.Struct, array_like=True):
     def _runs(self, call: str) -> bool:
         known = self.find(call, call.partition("/")[2])
         return known is not None and known[1].step.phase == "request"
+
+    def join(self, agent_id: str, parent: str) -> None:
+        """An agent's first event: it works below the one whose call its `parent` span is.
+
+        Below anybody where that call is not known any more; at the top where it is the first.
+        """
+        if agent_id in self.members:
+            return
+        above = 1 if parent and self.members else 0
+        for name, producer in self.producers.items():
+            if any(action.step.span_id == parent for action in producer.actions):
+                caller = self.members.get(name.rpartition("/")[0])
+                above = caller.depth + 1 if caller is not None else above
+        self.member(agent_id).depth = above
 
     def member(self, agent_id: str) -> Member:
         known = self.members.get(agent_id)

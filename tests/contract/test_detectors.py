@@ -19,13 +19,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from river import checks
 
 import detectors
 from detectors import CATALOGUE, DETECTORS, Detector, StatisticalDetector, StepVector, step_features
+from ingest import agent_file
 
 Arguments = tuple[Any, ...]
 ROOT = Path(__file__).parents[2]
@@ -124,6 +125,7 @@ def test_the_tables_name_the_same_detectors() -> None:
     """Each detector has its class, its catalogue entry and its case here."""
 
     assert list(DETECTORS) == list(CATALOGUE)
+    assert get_args(agent_file.Detector) == tuple(CATALOGUE)
     assert set(DETECTORS) == set(CASES)
 
 

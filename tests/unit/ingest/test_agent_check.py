@@ -35,6 +35,10 @@ data_classes = ["internal"]
 users = ["u-*"]
 tasks = ["refund"]
 
+run_timeout_s = 600
+metrics_only = ["latency"]
+review_share = 0.01
+
 [owner]
 name = "Payments"
 routes = ["alertmanager"]
@@ -89,6 +93,21 @@ hash = "b1"
 [bundles.canary]
 hash = "b2"
 share = 0.05
+
+[signals]
+exact_loop = "ask"
+
+[[rollout]]
+share = 0.25
+runs = 100
+success = 0.95
+
+[[grants]]
+what = "environment prod"
+by = "head of payments"
+reason = "two quiet weeks"
+at = "2026-11-01T10:00:00Z"
+shown = "120 runs, 99 % well"
 """
 
 
@@ -208,8 +227,8 @@ def test_all_mistakes_of_a_file_are_told_at_once() -> None:
     assert mistakes(wrong) == [
         "refunds.toml: line 14: review_by: '2027-02-29' is no day of the calendar",
         "refunds.toml: line 19: retrys: unknown key, did you mean `retries`?",
-        "refunds.toml: line 58: budgets.hour_usd: 60 is more than day_usd allows (50)",
-        "refunds.toml: line 79: bundles.canary.share: must be from 0 to 1, not 5",
+        "refunds.toml: line 62: budgets.hour_usd: 60 is more than day_usd allows (50)",
+        "refunds.toml: line 83: bundles.canary.share: must be from 0 to 1, not 5",
     ]
 
 

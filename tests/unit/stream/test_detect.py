@@ -10,7 +10,7 @@ from ingest import codec
 from ingest.records import Alive, DeadLetter
 from ingest.topics import DLQ, INBOX
 from stream.agent_state import RUNS_MAX, TOOLS_MAX
-from stream.breaker import PROBES, THROTTLE_MS
+from stream.breaker import PROBES, THROTTLE_MS, WAIT
 from stream.commanding import ACK_SECONDS
 from stream.detect import GRACE_SECONDS, Detect
 from stream.outputs import Output
@@ -104,6 +104,24 @@ def test_the_fourth_identical_call_stops_the_run() -> None:
     assert "4 times" in signal.sentence
     assert summaries(told[3])[0].signal == signal
     assert summaries(told[2]) == []
+
+
+def test_a_rule_that_only_measures_stops_nothing() -> None:
+    """It decides and logs, once in the time of a stop; every other rule still stops."""
+    case, control = Case(), Case()
+    case.tell(registered(metrics_only=["exact_loop"]))
+    for each in (case, control):
+        for _ in range(8):
+            each.send(*each.told.same())
+    found = [s for s in signals(case.out) if s.action == "stop-run"]
+    again = [case.wait(WAIT), case.send(*case.told.same())]
+
+    assert [command.state for command in commands(control.out)] == ["open"]
+    assert commands(case.out) == []
+    assert [(s.status, s.scope, s.cmd_id) for s in found] == [("metrics_only", RUN, "")]
+    assert len([s for s in signals(again[1]) if s.action == "stop-run"]) == 1
+    assert summaries(case.out) == []
+    assert states(case.failing(5)) == [("tool:acme/refunds/crm.find", "open")]
 
 
 def test_a_cycle_stops_the_run_too() -> None:

@@ -134,6 +134,64 @@ def test_a_call_that_failed_is_repeated_so_often_and_no_more(pipe: Pipe) -> None
     assert other.word == "allow"
 
 
+def test_agents_below_each_other_end_at_the_depth(pipe: Pipe) -> None:
+    """Depth counts who called whom, outside the agents: a third one below is one too many."""
+    chain = [Told("one"), Told("two"), Told("three")]
+    for told in chain:
+        pipe.tell(registered(**FILE, agent=told.agent_id, depth=2))
+    parent, said = "", []
+    for told in chain:
+        request = asked(told, parent_span_id=parent)
+        said += [v.gate or v.word for v in verdicts(pipe.send(request, agent_id=told.agent_id))]
+        parent = request.span_id
+    (beside,) = verdicts(
+        pipe.send(asked(Told("one", boot_id="b2"), parent_span_id=parent), agent_id="one")
+    )
+
+    assert said == ["allow", "allow", "depth"]
+    assert beside.word == "allow"  # it stands where it stood at its first event
+
+
+def test_a_run_that_lasts_too_long_gets_no_more(pipe: Pipe) -> None:
+    """By the broker's time from its first step; another run begins anew."""
+    told, other = in_force(pipe, run_timeout_s=30), Told(trace_id=trace_id(7), boot_id="b2")
+    (first,) = verdicts(pipe.send(asked(told)))
+    pipe.wait(31.0)
+    (late,) = verdicts(pipe.send(asked(told)))
+    (fresh,) = verdicts(pipe.send(asked(other)))
+
+    assert (first.word, late.gate, fresh.word) == ("allow", "timeout", "allow")
+
+
+@pytest.mark.parametrize(("word", "expected"), [("ask", "needs_approval"), ("deny", "deny")])
+def test_what_was_found_in_the_run_asks_or_denies(word: str, expected: str) -> None:
+    """A warning of a detector that the file names; another run of the same agent is free."""
+    pipe, control = Pipe(), Pipe()
+    told, free = in_force(pipe, signals={"exact_loop": word}), in_force(control)
+    for each, process in ((pipe, told), (control, free)):
+        for _ in range(3):  # the third time warns
+            each.send(*process.same(tool="crm.find"))
+    (verdict,) = verdicts(pipe.send(asked(told)))
+    (other,) = verdicts(control.send(asked(free)))
+    (elsewhere,) = verdicts(pipe.send(asked(Told(trace_id=trace_id(7), boot_id="b2"))))
+
+    assert (verdict.word, verdict.gate) == (expected, "signals")
+    assert "exact_loop" in verdict.reason
+    assert (other.word, elsewhere.word) == ("allow", "allow")
+
+
+def test_sensitive_data_in_the_arguments_can_be_a_rule(pipe: Pipe) -> None:
+    """What the emitter found in them, by class; never the value."""
+    rule = {
+        "name": "personal", "when": '"email" in context.data_classes', "approvers": ["ann"],
+    }  # fmt: skip
+    told = in_force(pipe, approvals=[rule])
+    (verdict,) = verdicts(pipe.send(asked(told, data_classes=["email"])))
+    (other,) = verdicts(pipe.send(asked(told)))
+
+    assert (verdict.word, verdict.gate, other.word) == ("needs_approval", "approvals", "allow")
+
+
 def test_a_stopped_agent_gets_no_verdict_but_deny(pipe: Pipe) -> None:
     """Its gate in the SDK may be old; the owner's breaker is not."""
     told = in_force(pipe)
@@ -258,7 +316,7 @@ def test_a_refusal_is_a_signal_with_every_gate_before_it(pipe: Pipe) -> None:
 
 def test_the_table_of_gates_is_complete() -> None:
     """Each gate has a test above in which it alone denies."""
-    assert set(GATES) == set(OFFENCES) | {"stopped", "retries"}
+    assert set(GATES) == set(OFFENCES) | {"stopped", "retries", "depth", "timeout", "signals"}
 
 
 def _agent(pipe: Pipe) -> Any:

@@ -223,6 +223,7 @@ class Witness:
         counts = self._redactor.redact(text)[1]
         if counts:
             sketches["redacted"] = counts
+            event.data_classes = sorted({*event.data_classes, *counts})
         if sketches:
             event.sketches = sketches
 
