@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from detectors.base import Detector, Json, StatisticalDetector
 from detectors.call_rate import CallRate
+from detectors.canary_rate import CanaryRate
 from detectors.cost_cap import CostCap
 from detectors.error_baseline import ErrorBaseline
 from detectors.error_rate import ErrorRate
@@ -21,6 +22,7 @@ __all__ = [
     "CATALOGUE",
     "DETECTORS",
     "CallRate",
+    "CanaryRate",
     "CostCap",
     "Detector",
     "Entry",
@@ -46,6 +48,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "silence": Silence,
     "exact_loop": ExactLoop,
     "step_vector": StepVector,
+    "canary_rate": CanaryRate,
 }
 
 
@@ -54,7 +57,7 @@ class Entry:
     """What a signal of one detector says besides its evidence.
 
     Actions are suggestions in the words that policy, breaker and verdicts share: `log`, `annotate`,
-    `throttle`, `step-up`, `block-call`, `stop-run`, `open`. Severities: `info`, `low`, `medium`,
+    `throttle`, `step-up`, `block-call`, `stop-run`, `open`, `rollback`. Severities: `info`, `low`, `medium`,
     `high`, `critical`.
     """
 
@@ -81,4 +84,5 @@ CATALOGUE: dict[str, Entry] = {
     "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "step_vector": Entry("D40", "statistical", "agent", "annotate", "low"),
+    "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
 }

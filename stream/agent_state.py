@@ -6,6 +6,7 @@ from math import inf
 
 from detectors import (
     CallRate,
+    CanaryRate,
     CostCap,
     ErrorBaseline,
     ErrorRate,
@@ -15,12 +16,13 @@ from detectors import (
     StepVector,
 )
 from ingest.registry import AgentFile
-from stream.agreements import Agreed, Pending
+from stream.agreements import Agreed, Pending, Sampling
 from stream.breaker import Breaker, State
 from stream.budgets import Ledger
-from tracefuse.control import agent_scope, run_scope, tool_scope
+from tracefuse.control import agent_scope, bundle_scope, run_scope, tool_scope
 
 RUNS_MAX = 256  # open runs of one agent
+BUNDLES_MAX = 8  # of one agent that something was said of
 TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
 ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
 AWAITING_MAX = 64
@@ -39,6 +41,8 @@ class RunState:
     failed: dict[str, int] = field(default_factory=dict)  # the same call, failed so often in a row
     began: float = 0.0  # broker time of the first step
     signals: dict[str, str] = field(default_factory=dict)  # by detector, what it suggested last
+    bundle: str = ""  # that its first step named
+    failed_once: bool = False  # a call of it has failed
 
 
 @dataclass(slots=True)
@@ -50,6 +54,17 @@ class ToolState:
     baseline: ErrorBaseline = field(default_factory=ErrorBaseline)
     latency: LatencyQuantile = field(default_factory=LatencyQuantile)
     usual_latency: LatencyBaseline = field(default_factory=LatencyBaseline)
+
+
+@dataclass(slots=True)
+class BundleState:
+    """One bundle of the agent; while it is the canary, its share and how it compares."""
+
+    breaker: Breaker
+    errors: ErrorRate = field(default_factory=lambda: _all_tools())
+    share: float = 0.0
+    calls: CanaryRate | None = None  # runs in which a call failed
+    runs: CanaryRate | None = None  # runs that ended badly
 
 
 @dataclass(slots=True)
@@ -85,6 +100,7 @@ class AgentState:
     at: float = 0.0  # broker time of the newest step, never falling: rates count by it
     runs: dict[str, RunState] = field(default_factory=dict)
     tools: dict[str, ToolState] = field(default_factory=dict)
+    bundles: dict[str, BundleState] = field(default_factory=dict)
     rates: dict[str, CallRate] = field(default_factory=dict)
     errors: ErrorRate = field(default_factory=_all_tools)
     day: CostCap = field(default_factory=lambda: CostCap(daily=True))
@@ -98,6 +114,7 @@ class AgentState:
     measured: dict[str, float] = field(
         default_factory=dict
     )  # by detector and scope: said, not enacted
+    sampled: dict[str, Sampling] = field(default_factory=dict)  # allowed, to be judged; by trace/call
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)
@@ -120,6 +137,16 @@ class AgentState:
             if len(self.tools) >= TOOLS_MAX:
                 del self.tools[self._idlest()]
         self.tools[name] = known  # the newest last
+        return known
+
+    def bundle(self, name: str) -> BundleState:
+        known = self.bundles.get(name)
+        if known is None:
+            scope = bundle_scope(self.tenant, self.agent_id, name)
+            known = self.bundles[name] = BundleState(Breaker(scope, auto_close=False))
+            if len(self.bundles) > BUNDLES_MAX:
+                free = (n for n, one in self.bundles.items() if not one.breaker.stopped)
+                del self.bundles[next(free, next(iter(self.bundles)))]
         return known
 
     def _idlest(self) -> str:
@@ -146,12 +173,16 @@ class AgentState:
             return None
         if kind == "tool":
             return self.tool(name).breaker
+        if kind == "bundle":
+            return self.bundle(name).breaker
         return self.run(name).breaker if kind == "run" else None
 
     def breakers(self) -> Iterator[Breaker]:
         yield self.breaker
         for tool in self.tools.values():
             yield tool.breaker
+        for bundle in self.bundles.values():
+            yield bundle.breaker
         for run in self.runs.values():
             yield run.breaker
 

@@ -9,7 +9,7 @@ import msgspec
 
 from detectors import CATALOGUE
 from ingest import codec
-from ingest.records import Ack, Acknowledged, Ordered, Step
+from ingest.records import Ack, Acknowledged, Ordered, Run, Step
 from ingest.topics import CONTROL_LOG
 from stream import sentences
 from stream.agent_state import (
@@ -22,9 +22,9 @@ from stream.agent_state import (
 )
 from stream.breaker import PROBES, THROTTLE_MS, WAIT, Breaker, Event, Forced, State, Tick
 from stream.breaker import step as advance
-from stream.findings import Finding
+from stream.finding import Finding
 from stream.outputs import Forget, Line, Order
-from stream.saying import Saying, name, named
+from stream.saying import Saying, emitted_at, name, named
 from tracefuse import control
 from tracefuse.control import Command, Reason
 from tracefuse.signing import CommandVerifier
@@ -55,7 +55,7 @@ class Commanding:
 
     # -- what happened -----------------------------------------------------------------------------
 
-    def found(self, agent: AgentState, step: Step, finding: Finding) -> None:
+    def found(self, agent: AgentState, step: Step | Run, finding: Finding) -> None:
         """Tell what a detector found, and stop what it asks to stop."""
         entry, order = CATALOGUE[finding.detector], None
         said: dict[str, Any] = {
@@ -65,7 +65,9 @@ class Commanding:
             "threshold": finding.evidence["threshold"], "n": finding.evidence.get("n", 0),
             "status": finding.evidence.get("status", "live"),
         }  # fmt: skip
-        agent.run(step.trace_id).signals[finding.detector] = finding.action
+        run = agent.runs.get(step.trace_id)
+        if run is not None:
+            run.signals[finding.detector] = finding.action
         if finding.event is not None:
             breaker = _target(agent, step, finding)
             if finding.detector in agent.file.metrics_only:
@@ -73,7 +75,7 @@ class Commanding:
                 return
             reason = Reason(
                 rule=finding.detector, text=finding.sentence,
-                evidence=named(step), last_emitted_at=step.completed_at or step.requested_at,
+                evidence=named(step), last_emitted_at=emitted_at(step),
             )  # fmt: skip
             order = self._advanced(agent, breaker, finding.event, reason, finding.action)
             if order is None:
@@ -85,7 +87,7 @@ class Commanding:
             self._order(agent, order, step.trace_id)
 
     def _measured(
-        self, agent: AgentState, step: Step, breaker: Breaker, said: dict[str, Any]
+        self, agent: AgentState, step: Step | Run, breaker: Breaker, said: dict[str, Any]
     ) -> None:
         """What would have been stopped, said once in the time that the stop would have lasted at least."""
         name, now = f"{said['detector']}/{breaker.scope}", self._saying.now
@@ -111,6 +113,9 @@ class Commanding:
         tool = agent.tools.get(step.tool)
         if tool is not None and tool.breaker.state is State.HALF_OPEN:
             self._move(agent, tool.breaker, event, None)
+        bundle = agent.bundles.get(step.bundle)
+        if bundle is not None and bundle.breaker.state is State.HALF_OPEN:
+            self._move(agent, bundle.breaker, event, None)
 
     def run_ended(self, agent: AgentState, ended: RunState) -> None:
         """There is nothing left to stop."""
@@ -241,10 +246,14 @@ class Commanding:
         )  # fmt: skip
 
 
-def _target(agent: AgentState, step: Step, finding: Finding) -> Breaker:
+def _target(agent: AgentState, step: Step | Run, finding: Finding) -> Breaker:
+    if finding.target == "bundle":
+        return agent.bundle(finding.bundle).breaker
     if finding.target == "run":
         return agent.run(step.trace_id).breaker
-    return agent.tool(step.tool).breaker if finding.target == "tool" else agent.breaker
+    if finding.target == "tool" and isinstance(step, Step):
+        return agent.tool(step.tool).breaker
+    return agent.breaker
 
 
 def _replace(agent: AgentState, before: Breaker, after: Breaker) -> None:
@@ -254,6 +263,9 @@ def _replace(agent: AgentState, before: Breaker, after: Breaker) -> None:
     for tool in agent.tools.values():
         if tool.breaker is before:
             tool.breaker = after
+    for bundle in agent.bundles.values():
+        if bundle.breaker is before:
+            bundle.breaker = after
     for run in agent.runs.values():
         if run.breaker is before:
             run.breaker = after
@@ -269,3 +281,6 @@ def _fresh_windows(agent: AgentState, breaker: Breaker) -> None:
     for tool in agent.tools.values():
         if tool.breaker is breaker:
             tool.errors, tool.latency = type(tool.errors)(), type(tool.latency)()
+    for bundle in agent.bundles.values():
+        if bundle.breaker is breaker:
+            bundle.errors, bundle.share = type(bundle.errors)(consecutive_max=None), 0.0

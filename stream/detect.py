@@ -2,7 +2,7 @@
 
 The agent's owner in the sense of the law: its limits and breakers change here and nowhere else, by the
 next record of its partition. What the detectors find is in `findings`, what stops an agent in
-`commanding`, what waits for a person in `asking`.
+`commanding`, what waits for a person in `asking`, what people say afterwards in `reviewing`.
 """
 
 import pickle
@@ -12,9 +12,20 @@ import msgspec
 
 from detectors import CATALOGUE, Silence
 from ingest import codec
-from ingest.records import Ack, Alive, Asked, Decided, Fact, Ordered, Registered, Run, Step
+from ingest.records import (
+    Ack,
+    Alive,
+    Asked,
+    Decided,
+    Fact,
+    Ordered,
+    Registered,
+    Reviewed,
+    Run,
+    Step,
+)
 from ingest.topics import DLQ, INBOX
-from stream import findings, holding, registering, sentences
+from stream import canary, findings, holding, registering, sentences
 from stream.agent_state import AgentState, RunState, new_agent
 from stream.asking import Asking
 from stream.breaker import Called, Ended, Withdrawn
@@ -22,6 +33,7 @@ from stream.commanding import Commanding
 from stream.dead_letters import letter
 from stream.outputs import Answer, Line, Output
 from stream.partition import Marker, Partition, Snapshot
+from stream.reviewing import Reviewing
 from stream.saying import Saying
 from stream.unpickle import loads
 from tracefuse import wire
@@ -56,6 +68,7 @@ class Detect:
         self._saying = Saying(number)
         self._commanding = Commanding(self._saying, verifier)
         self._asking = Asking(self._saying, verifier)
+        self._reviewing = Reviewing(self._saying, verifier)
 
     @property
     def standing(self) -> dict[str, Command]:
@@ -116,6 +129,8 @@ class Detect:
                 self._commanding.ordered(agent, fact)
             case Decided():
                 self._asking.decided(agent, fact)
+            case Reviewed():
+                self._reviewing.reviewed(agent, fact)
 
     # -- steps and runs --------------------------------------------------------------------------
 
@@ -128,6 +143,7 @@ class Detect:
         run = agent.run(step.trace_id)
         run.first_event = run.first_event or step.request_id or step.result_id
         run.began = run.began or agent.at
+        run.bundle = run.bundle or step.bundle
         run.last_event = step.result_id or step.request_id
         if run.silence is not None and not step.spooled:
             run.silence.heard(self.partition.now)
@@ -151,6 +167,8 @@ class Detect:
         """Answer a call that waits; a refusal is told with what every gate said."""
         verdict, ruling = holding.answer(agent, step, self.partition.now, self._saying.take())
         self._saying.put(Answer(verdict, asked.kid))
+        if ruling is not None and ruling.word == "allow":
+            self._reviewing.allowed(agent, step)
         if ruling is None or ruling.word == "allow":
             return
         asks = ruling.word == "needs_approval"
@@ -178,8 +196,12 @@ class Detect:
                 self._listen(agent, run)
             return
         ended = agent.end(fact.trace_id)
-        if ended is not None:
-            self._commanding.run_ended(agent, ended)
+        if ended is None:
+            return
+        if not fact.spooled:
+            for finding in canary.run_ended(agent, ended, fact):
+                self._commanding.found(agent, fact, finding)
+        self._commanding.run_ended(agent, ended)
 
     def _alive(self, agent: AgentState, fact: Alive) -> None:
         if fact.spooled:

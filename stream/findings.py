@@ -5,42 +5,17 @@ breaker follows is decided in `detect`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from detectors import CATALOGUE, CallRate, Detector, step_features
+from detectors import CallRate, Detector, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step
-from stream import sentences
+from stream import canary, sentences
 from stream.agent_state import AgentState
-from stream.breaker import Event, Slowed, Tripped
+from stream.breaker import Slowed, Tripped
+from stream.finding import Finding
 
 MICRO = 1_000_000
-Target = Literal["run", "tool", "agent"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One answer of one detector, and the breaker event that it asks for (none: it only annotates)."""
-
-    detector: str
-    sentence: str
-    evidence: dict[str, Any]
-    target: Target | None = None
-    event: Event | None = None
-    warning: bool = False  # the lower mark of a rule
-
-    @property
-    def action(self) -> str:
-        entry = CATALOGUE[self.detector]
-        if self.warning:
-            return entry.warn_action or "annotate"
-        return "open" if self.target == "agent" else entry.action
-
-    @property
-    def severity(self) -> str:
-        entry = CATALOGUE[self.detector]
-        return entry.warn_severity or entry.severity if self.warning else entry.severity
 
 
 def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
@@ -104,6 +79,14 @@ def _money(agent: AgentState, step: Step) -> Iterator[Finding]:
 def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Failures and latency, where the breaker stands closed: what comes while it is open tells nothing."""
     failed, now = step.status == "error", agent.at
+    if failed:
+        yield from canary.call_failed(agent, step)
+    new = canary.of(agent, step.bundle)
+    if (
+        new is not None
+    ):  # what is new stands alone: its failures are not the agent's, nor the tool's
+        yield from canary.judged(agent, new, step)
+        return
     if not agent.breaker.stopped:
         agent.errors.update(failed, now)
         if agent.errors.fires:

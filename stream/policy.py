@@ -54,6 +54,8 @@ def stopped(agent: AgentState, step: Step, now: float) -> Objection | None:
         breakers.append(agent.runs[step.trace_id].breaker)
     if step.tool in agent.tools:
         breakers.append(agent.tools[step.tool].breaker)
+    if step.bundle in agent.bundles:
+        breakers.append(agent.bundles[step.bundle].breaker)
     for breaker in breakers:
         if breaker.stopped:
             return deny(f"{breaker.scope} stands {breaker.state.value}")

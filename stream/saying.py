@@ -3,7 +3,7 @@
 from typing import Any
 
 from ingest import codec
-from ingest.records import Signal, Src, Step, Summary
+from ingest.records import Run, Signal, Src, Step, Summary
 from ingest.topics import FLEET, INBOX, SIGNALS
 from stream.agent_state import AgentState
 from stream.outputs import Line, Output
@@ -56,15 +56,17 @@ class Saying:
         out, self._out = self._out, []
         return out
 
-    def signal(self, agent: AgentState, step: Step | None, incident: bool, **said: Any) -> None:
+    def signal(
+        self, agent: AgentState, step: Step | Run | None, incident: bool, **said: Any
+    ) -> None:
         """A signal about a step, or about the agent alone; with `incident`, its owner hears of it."""
         src = self.take()
         if step is not None:
             events = named(step)
-            said = {
-                "trace_id": step.trace_id, "step_id": step.step_id, "tool": step.tool,
-                "first_event": events[0], "last_event": events[-1], **said,
-            }  # fmt: skip
+            said = {"first_event": events[0], "last_event": events[-1], **said}
+            said = {"trace_id": step.trace_id, **said}
+            if isinstance(step, Step):
+                said = {"step_id": step.step_id, "tool": step.tool, **said}
         signal = Signal(
             src=src, signal_id=name("sig", src), tenant=agent.tenant,
             agent_id=agent.agent_id, at=round(self.now, 3), **said,
@@ -84,6 +86,15 @@ def name(prefix: str, src: Src) -> str:
     return f"{prefix}-{src[1]}.{src[2]}.{src[3]}.{src[4]}"
 
 
-def named(step: Step) -> tuple[str, ...]:
-    """Event ids of a step, first to last."""
+def emitted_at(fact: Step | Run) -> int:
+    """When its last event was emitted, as the agent claims: µs UTC."""
+    if isinstance(fact, Run):
+        return fact.emitted_at
+    return fact.completed_at or fact.requested_at
+
+
+def named(step: Step | Run) -> tuple[str, ...]:
+    """Event ids of a step or of a run's end, first to last."""
+    if isinstance(step, Run):
+        return (step.event_id,)
     return tuple(event_id for event_id in (step.request_id, step.result_id) if event_id) or ("",)

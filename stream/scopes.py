@@ -8,9 +8,10 @@ from tracefuse.control import WIDE
 from tracefuse.errors import ConfigError
 
 ACCESS = ("read", "write", "irreversible")
-_PARTS = {"agent": 2, "tool": 3, "run": 3, "shared_tool": 2, "class": 2, "tenant": 1}
+_PARTS = {"agent": 2, "tool": 3, "run": 3, "bundle": 3, "shared_tool": 2, "class": 2, "tenant": 1}
 HELP = (
-    "agent:TENANT/AGENT, tool:TENANT/AGENT/TOOL, run:TENANT/AGENT/TRACE, shared_tool:TENANT/TOOL,"
+    "agent:TENANT/AGENT, tool:TENANT/AGENT/TOOL, run:TENANT/AGENT/TRACE, "
+    "bundle:TENANT/AGENT/BUNDLE, shared_tool:TENANT/TOOL,"
     " class:TENANT/ACCESS, tenant:TENANT or fleet"
 )
 

@@ -42,6 +42,11 @@ def void_answer(why: str) -> str:
     return f"An answer to a call that waits for a person does not count: {why}."
 
 
+def void_label(why: str) -> str:
+    """A person's word on an allowed call that does not count."""
+    return f"A label of an allowed call does not count: {why}."
+
+
 def error_rate(what: str, evidence: Evidence) -> str:
     """How much failed."""
     share = f"{evidence['failures']} of {evidence['calls']} calls failed in the last minute"
@@ -73,6 +78,18 @@ def latency(tool: str, evidence: Evidence) -> str:
         f"`{tool}` takes {evidence['observed']:.2f} s at the 95th percentile of its last "
         f"{evidence['calls']} calls; declared are {evidence['declared']:.2f} s, "
         f"tolerated {evidence['factor']:.0f} times that."
+    )
+
+
+def canary(bundle: str, what: str, evidence: Evidence) -> str:
+    """How the canary goes wrong more often.
+
+    >>> canary("b2", "a failed call", {"bad": 31, "of": 120, "expected": 0.1})
+    'Bundle b2 has 31 of 120 runs with a failed call, at 10 % of the runs; the stable bundle runs again.'
+    """
+    return (
+        f"Bundle {bundle} has {evidence['bad']} of {evidence['of']} runs with {what}, at "
+        f"{evidence['expected']:.0%} of the runs; the stable bundle runs again.".replace("%", " %")
     )
 
 

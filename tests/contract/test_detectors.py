@@ -31,7 +31,7 @@ from ingest import agent_file
 Arguments = tuple[Any, ...]
 ROOT = Path(__file__).parents[2]
 EVIDENCE = {"observed", "expected", "score", "threshold", "n", "status"}
-ACTIONS = {"log", "annotate", "throttle", "step-up", "block-call", "stop-run", "open"}
+ACTIONS = {"log", "annotate", "throttle", "step-up", "block-call", "stop-run", "open", "rollback"}
 SEVERITIES = {"info", "low", "medium", "high", "critical"}
 
 
@@ -79,6 +79,9 @@ CASES: dict[str, Case] = {
     "silence": Case(_silence, lambda rng, i: (False, i * 0.1 + 60.0), 300),
     "exact_loop": Case(
         lambda rng, i: (f"{rng.getrandbits(64):016x}",), lambda rng, i: ("again",), 1000
+    ),
+    "canary_rate": Case(
+        lambda rng, i: (rng.random() < 0.02, rng.random() < 0.1), lambda rng, i: (True, True), 300
     ),
     "step_vector": Case(lambda rng, i: _step(rng), lambda rng, i: _step(rng, cost=1e4), 8192),
 }

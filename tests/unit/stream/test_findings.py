@@ -8,7 +8,8 @@ from detectors import CATALOGUE
 from ingest.records import Loop, Step
 from stream.agent_state import AgentState, new_agent
 from stream.breaker import Slowed, State, Tripped, step
-from stream.findings import Finding, on_complete, on_request
+from stream.finding import Finding
+from stream.findings import on_complete, on_request
 from tests.pipe import AGENT, START, TENANT, TRACE
 from tests.pipe import file as declared
 

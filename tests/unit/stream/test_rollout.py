@@ -5,8 +5,9 @@ import pytest
 from ingest.agent_file import AgentFile, Bundle
 from stream.rollout import rolled_back, rolled_out
 from tests.pipe import trace_id
-from tests.sdk import sdk
-from tracefuse.errors import ConfigError, ToolDenied
+from tests.sdk import SIGNER, sdk
+from tracefuse.control import Command, Reason, bundle_scope, control_key, encode
+from tracefuse.errors import CircuitOpen, ConfigError, ToolDenied
 from tracefuse.grants import Grants, decode
 
 RUNS = [trace_id(number) for number in range(4000)]
@@ -40,6 +41,29 @@ def test_a_run_bears_the_bundle_it_was_given() -> None:
             assert trace.bundle == "b2"
 
     assert {event.bundle for event in sent.events() if event.name != "bundle"} == {"b2"}
+
+
+def test_a_bundle_that_the_stream_took_back_runs_no_more() -> None:
+    """A run of it may call nothing; new runs of its share get the stable bundle, and say so."""
+    with sdk() as sent:
+        sent.fuse.held.obey_file(grants(1.0))
+        with sent.fuse.trace() as trace:
+            with trace.tool("crm.pay"):
+                pass
+            stop = Command(
+                cmd_id="c", scope=bundle_scope("acme", "refunds", "b2"), author="auto",
+                action="rollback", state="open", epoch=1, reason=Reason("canary_rate"),
+            )  # fmt: skip
+            key = control_key(stop.scope, "auto")
+            sent.fuse.gate.hear(
+                key, encode(stop), SIGNER.kid, SIGNER.sign(key, encode(stop)), now=0
+            )
+            with pytest.raises(CircuitOpen, match="bundle:acme/refunds/b2"), trace.tool("crm.pay"):
+                pytest.fail("it ran")
+        with sent.fuse.trace() as later, later.tool("crm.pay"):
+            assert later.bundle == "b1"
+
+    assert sent.events("tool.result")[-2].attrs["scope"] == stop.scope
 
 
 def test_a_rollback_is_acknowledged_and_the_withdrawn_bundle_refused() -> None:

@@ -1,11 +1,19 @@
 """Where a person's word goes, and which scopes are none."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.topics import FLEET, INBOX
 from stream.scopes import place
 from tracefuse import wire
-from tracefuse.control import concerns, control_key
+from tracefuse.control import (
+    SCOPES,
+    concerns,
+    control_key,
+    partition_of_scope,
+    partitions_of_agent,
+)
 from tracefuse.errors import ConfigError
 
 
@@ -13,6 +21,7 @@ from tracefuse.errors import ConfigError
     ("scope", "topic"),
     [
         ("agent:acme/refunds", INBOX), ("tool:acme/refunds/http/get", INBOX), ("run:acme/refunds/t", INBOX),
+        ("bundle:acme/refunds/b2", INBOX),
         ("shared_tool:acme/http/get", FLEET), ("class:acme/write", FLEET), ("tenant:acme", FLEET),
         ("fleet", FLEET),
     ],
@@ -37,6 +46,25 @@ def test_what_is_no_scope_is_refused(scope: str) -> None:
     """A typing error must not become a record that binds nobody, or somebody else."""
     with pytest.raises(ConfigError, match="scope"):
         place(scope)
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=12)
+
+
+@given(NAMES, NAMES, NAMES)
+def test_an_agent_reads_every_partition_that_may_bind_it(
+    tenant: str, agent: str, name: str
+) -> None:
+    """It follows three partitions of the control topic: a stop elsewhere would never reach it."""
+    scopes = [
+        *(f"{kind}:{tenant}/{agent}/{name}" for kind in ("run", "tool", "bundle")),
+        *(f"{kind}:{tenant}/{name}" for kind in ("shared_tool", "class")),
+        f"agent:{tenant}/{agent}", f"tenant:{tenant}", "fleet",
+    ]  # fmt: skip
+    assert {scope.partition(":")[0] for scope in scopes} == set(SCOPES)
+    for scope in scopes:
+        assert concerns(control_key(scope, "auto"), tenant, agent)
+        assert partition_of_scope(scope) in partitions_of_agent(tenant, agent)
 
 
 def test_a_name_with_a_colon_is_bound_too() -> None:

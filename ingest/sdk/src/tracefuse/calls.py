@@ -191,10 +191,10 @@ class Call(Span):
         try:
             if self._fuse.gate.undecided(self._tool):
                 raise CircuitOpen("", "no commands were read yet")
+            bundle = self.trace.bundle
             if self._tool:
-                bundle = self.run.bundle or self._fuse.bundle
                 self._fuse.held.admit(self._tool, self._fuse.environment, bundle)
-            return self._fuse.gate.admit(self.run.trace_id, self._tool, clock.monotonic())
+            return self._fuse.gate.admit(self.run.trace_id, self._tool, clock.monotonic(), bundle)
         except CircuitOpen as refusal:
             told = {"cmd_id": refusal.cmd_id, "scope": refusal.scope} if refusal.cmd_id else {}
             self._not_run(refusal, told)
@@ -280,7 +280,7 @@ class Call(Span):
         urgent: bool,
         held: bool = False,
     ) -> None:
-        seen = self._fuse.gate.seen(self.run.trace_id, self._tool)
+        seen = self._fuse.gate.seen(self.run.trace_id, self._tool, self.trace.bundle)
         if seen:
             extra = {**(extra or {}), "control_seen": seen}
         self._fuse.emitter.emit(

@@ -14,9 +14,9 @@ State = Literal["closed", "open", "half_open", "forced_open", "throttled"]
 Author = Literal["auto", "human"]
 
 # Scopes from narrow to wide; the strictest applicable one wins.
-SCOPES = ("run", "tool", "agent", "shared_tool", "class", "tenant", "fleet")
+SCOPES = ("run", "tool", "bundle", "agent", "shared_tool", "class", "tenant", "fleet")
 # Wider than one agent.
-WIDE = SCOPES[3:]
+WIDE = SCOPES[4:]
 # How strict a state is: the strictest of a call's scopes decides.
 STRICTNESS: dict[str, int] = {
     "closed": 0, "throttled": 1, "half_open": 2, "open": 3, "forced_open": 4,
@@ -85,6 +85,11 @@ def tool_scope(tenant: str, agent_id: str, tool: str) -> str:
     return f"tool:{tenant}/{agent_id}/{tool}"
 
 
+def bundle_scope(tenant: str, agent_id: str, bundle: str) -> str:
+    """The runs of one agent that got one bundle."""
+    return f"bundle:{tenant}/{agent_id}/{bundle}"
+
+
 def agent_scope(tenant: str, agent_id: str) -> str:
     """All calls of one agent."""
     return f"agent:{tenant}/{agent_id}"
@@ -93,7 +98,7 @@ def agent_scope(tenant: str, agent_id: str) -> str:
 def concerns(key: str, tenant: str, agent_id: str) -> bool:
     """Whether a control key can bind this agent; checked before any signature is (172 µs each)."""
     scope, _, rest = key.partition(":")
-    if scope in ("run", "tool"):
+    if scope in ("run", "tool", "bundle"):
         return rest.startswith(f"{tenant}/{agent_id}/")
     if scope in ("agent", "tenant"):
         named = rest.rpartition(":")[0]  # a name may hold a colon of its own
@@ -114,7 +119,7 @@ def partition_of_scope(scope: str) -> int:
     if kind == "fleet":
         return 0
     names = rest.split("/", 2)
-    if kind in ("run", "tool", "agent"):
+    if kind in ("run", "tool", "bundle", "agent"):
         return partition_of(agent_key(names[0], names[1] if len(names) > 1 else ""))
     return partition_of(names[0])
 

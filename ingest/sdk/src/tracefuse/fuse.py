@@ -157,7 +157,7 @@ class Fuse:
         grants = self.held.grants
         run = Run(
             trace_id, ids.span_id(), task[:WORD_MAX], str(user)[:WORD_MAX], session[:WORD_MAX],
-            grants.bundle_of(trace_id) if grants is not None else "",
+            grants.bundle_of(trace_id, self.gate.stops) if grants is not None else "",
         )  # fmt: skip
         return Trace(self, run, origin)
 

@@ -219,8 +219,8 @@ class Gate:
 
     # -- calls: on any thread ---------------------------------------------------------------------
 
-    def admit(self, trace_id: str, tool: str, now: float) -> float:
-        """Seconds that a call has to wait, 0.0 to 2.0; `now` is monotonic seconds.
+    def admit(self, trace_id: str, tool: str, now: float, bundle: str = "") -> float:
+        """Seconds that a call has to wait, 0.0 to 2.0; `now` is monotonic seconds, `bundle` the run's.
 
         Raises
         ------
@@ -234,12 +234,16 @@ class Gate:
         access = self._access.get(tool, "") if tool else "read"
         if silent and access not in ("read", "write"):
             raise CircuitOpen("", "no worker was heard of for a minute")
-        found = table.of(trace_id, tool, access)
+        found = table.of(trace_id, tool, access, bundle)
         return _ask(found, now) if found else 0.0
 
-    def seen(self, trace_id: str, tool: str) -> dict[str, tuple[int, int]] | None:
+    def seen(self, trace_id: str, tool: str, bundle: str = "") -> dict[str, tuple[int, int]] | None:
         """Term and epoch of each scope of a call that a command has spoken of."""
-        return self._table.seen(trace_id, tool) or None if self._commands else None
+        return self._table.seen(trace_id, tool, bundle) or None if self._commands else None
+
+    def stops(self, bundle: str) -> bool:
+        """Whether a bundle was taken back: new runs get the stable one."""
+        return self._table.stops(bundle)
 
     def undecided(self, tool: str) -> bool:
         """Whether a call must wait for the first snapshot: what is declared to write does."""

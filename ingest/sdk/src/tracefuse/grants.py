@@ -3,6 +3,7 @@
 Read from the signed record on `agent.registry.v1`; everything else of the file is the workers' affair.
 """
 
+from collections.abc import Callable
 from zlib import crc32
 
 import msgspec
@@ -49,13 +50,16 @@ class Grants(msgspec.Struct, frozen=True):
     fallbacks: dict[str, str] = {}
     bundles: dict[str, _Bundle] = {}
 
-    def bundle_of(self, trace_id: str) -> str:
+    def bundle_of(self, trace_id: str, stops: Callable[[str], bool] = lambda bundle: False) -> str:
         """Hash of the bundle that a run gets: the canary by its share, else the stable one; may be empty.
+
+        A canary that `stops` names was taken back.
 
         The same run gets the same one in every process, and a larger share takes more runs, not others.
         """
         canary, stable = self.bundles.get("canary"), self.bundles.get("stable")
-        if canary is not None and crc32(trace_id.encode()) < canary.share * 2**32:
+        drawn = canary is not None and crc32(trace_id.encode()) < canary.share * 2**32
+        if canary is not None and drawn and not stops(canary.hash):
             return canary.hash
         return stable.hash if stable is not None else ""
 

@@ -83,7 +83,7 @@ class Entry(NamedTuple):
 
 
 class Table:
-    """Scopes by what a call knows of itself: its run, its tool, its access class.
+    """Scopes by what a call knows of itself: its run, its bundle, its tool, its access class.
 
     One thread writes, any thread reads. Each entry is replaced as a whole, so no reader needs a lock.
     """
@@ -93,7 +93,7 @@ class Table:
     def __init__(self) -> None:
         self.restrained: set[str] = set()  # scopes; while it is empty every call runs
         self._places: dict[str, dict[str, Entry]] = {
-            "run": {}, "tool": {}, "shared_tool": {}, "class": {}
+            "run": {}, "tool": {}, "bundle": {}, "shared_tool": {}, "class": {}
         }  # fmt: skip
         self._wide: dict[str, Entry] = {}
 
@@ -123,9 +123,9 @@ class Table:
             place.pop(name, None)
         self.restrained.discard(scope)
 
-    def of(self, trace_id: str, tool: str, access: str) -> list[Restraint]:
+    def of(self, trace_id: str, tool: str, access: str, bundle: str = "") -> list[Restraint]:
         """Restraints that bind a call."""
-        entries = self._entries(trace_id, tool)
+        entries = self._entries(trace_id, tool, bundle)
         classes = self._places["class"]
         # A tool whose class nobody declared may be of the class that is stopped.
         if not access:
@@ -138,14 +138,20 @@ class Table:
             if entry.restraint is not None and access not in entry.restraint.spares
         ]
 
-    def seen(self, trace_id: str, tool: str) -> dict[str, tuple[int, int]]:
+    def seen(self, trace_id: str, tool: str, bundle: str = "") -> dict[str, tuple[int, int]]:
         """Term and epoch of each scope of a call that a command has spoken of."""
-        return {entry.scope: entry.epoch for entry in self._entries(trace_id, tool)}
+        return {entry.scope: entry.epoch for entry in self._entries(trace_id, tool, bundle)}
 
-    def _entries(self, trace_id: str, tool: str) -> list[Entry]:
+    def stops(self, bundle: str) -> bool:
+        """Whether no run of a bundle goes on."""
+        entry = self._places["bundle"].get(bundle)
+        return entry is not None and entry.restraint is not None
+
+    def _entries(self, trace_id: str, tool: str, bundle: str) -> list[Entry]:
         places = self._places
         found = (
-            places["run"].get(trace_id), places["tool"].get(tool), places["shared_tool"].get(tool)
+            places["run"].get(trace_id), places["tool"].get(tool), places["bundle"].get(bundle),
+            places["shared_tool"].get(tool),
         )  # fmt: skip
         return [entry for entry in found if entry is not None] + list(self._wide.values())
 
@@ -155,4 +161,4 @@ class Table:
         if place is None:
             return self._wide, scope
         # tenant/agent/NAME, or tenant/NAME: a tool's name may have slashes of its own.
-        return place, rest.split("/", 2 if kind in ("run", "tool") else 1)[-1]
+        return place, rest.split("/", 2 if kind in ("run", "tool", "bundle") else 1)[-1]

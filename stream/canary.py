@@ -1,0 +1,72 @@
+"""A new bundle beside the stable one: judged by its own errors, and by its part of what goes wrong. Pure.
+
+    a call of the canary ──► its own error rate (rule) ─────────┐
+    a run of either ──────► canary rate, two kinds of "bad" ────┴──► breaker of the bundle: rollback
+
+A canary that fails stops the canary, not the agent: its calls count for it alone.
+"""
+
+from collections.abc import Iterator
+
+from detectors import CanaryRate
+from ingest.records import Run, Step
+from stream import sentences
+from stream.agent_state import AgentState, BundleState, RunState
+from stream.breaker import Tripped
+from stream.finding import Finding
+
+
+def of(agent: AgentState, bundle: str) -> BundleState | None:
+    """The state of a bundle, if it is the canary now."""
+    canary = agent.file.bundles.get("canary")
+    return agent.bundle(bundle) if canary is not None and canary.hash == bundle else None
+
+
+def call_failed(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """A call of a run has failed: the first one counts for the comparison."""
+    run = agent.run(step.trace_id)
+    if not run.failed_once:
+        run.failed_once = True
+        yield from _compared(agent, run, "a failed call", "calls")
+
+
+def judged(agent: AgentState, canary: BundleState, step: Step) -> Iterator[Finding]:
+    """The outcome of a call of the canary, by the rule of error rates."""
+    if canary.breaker.stopped:
+        return
+    canary.errors.update(step.status == "error", agent.at)
+    if canary.errors.fires:
+        evidence = canary.errors.evidence()
+        words = sentences.error_rate(f"bundle {step.bundle}", evidence)
+        yield Finding(
+            "error_rate", words, evidence, "bundle", Tripped(auto_close=False), bundle=step.bundle
+        )
+
+
+def run_ended(agent: AgentState, run: RunState, fact: Run) -> Iterator[Finding]:
+    """A run has ended, well or badly: with an error, or stopped."""
+    if fact.status not in ("", "ok") or run.breaker.stopped:
+        yield from _compared(agent, run, "a bad end", "runs")
+
+
+def _compared(agent: AgentState, run: RunState, what: str, kind: str) -> Iterator[Finding]:
+    """One more bad run of the canary or of the stable bundle."""
+    canary, stable = agent.file.bundles.get("canary"), agent.file.bundles.get("stable")
+    if canary is None or stable is None or not 0.0 < canary.share < 1.0:
+        return
+    if run.bundle not in (canary.hash, stable.hash):
+        return
+    state = agent.bundle(canary.hash)
+    if state.share != canary.share:  # another share is another question
+        state.share = canary.share
+        state.calls, state.runs = CanaryRate(canary.share), CanaryRate(canary.share)
+    detector = state.calls if kind == "calls" else state.runs
+    if detector is None or state.breaker.stopped:
+        return
+    detector.update(True, run.bundle == canary.hash)
+    if detector.fires:
+        evidence = detector.evidence() | {"metric": what, "bundle": canary.hash}
+        words = sentences.canary(canary.hash, what, evidence)
+        yield Finding(
+            "canary_rate", words, evidence, "bundle", Tripped(auto_close=False), bundle=canary.hash
+        )

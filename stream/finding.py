@@ -1,0 +1,35 @@
+"""One answer of one detector: what it found, and which stop it asks for. Pure."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from detectors import CATALOGUE
+from stream.breaker import Event
+
+Target = Literal["run", "tool", "agent", "bundle"]
+_ACTIONS = {"agent": "open", "bundle": "rollback"}  # of a stop; else what the catalogue says
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer of one detector, and the breaker event that it asks for (none: it only annotates)."""
+
+    detector: str
+    sentence: str
+    evidence: dict[str, Any]
+    target: Target | None = None
+    event: Event | None = None
+    warning: bool = False  # the lower mark of a rule
+    bundle: str = ""  # where one is the target
+
+    @property
+    def action(self) -> str:
+        entry = CATALOGUE[self.detector]
+        if self.warning:
+            return entry.warn_action or "annotate"
+        return _ACTIONS.get(self.target or "", entry.action)
+
+    @property
+    def severity(self) -> str:
+        entry = CATALOGUE[self.detector]
+        return entry.warn_severity or entry.severity if self.warning else entry.severity
