@@ -15,6 +15,7 @@ from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
+from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
 from detectors.step_vector import StepVector, step_features
 
@@ -32,6 +33,7 @@ __all__ = [
     "Json",
     "LatencyBaseline",
     "LatencyQuantile",
+    "ShadowPair",
     "Silence",
     "StatisticalDetector",
     "StepVector",
@@ -49,6 +51,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "exact_loop": ExactLoop,
     "step_vector": StepVector,
     "canary_rate": CanaryRate,
+    "shadow_pair": ShadowPair,
 }
 
 
@@ -72,17 +75,23 @@ class Entry:
     warn_action: str | None = None
     """Suggested when the detector `warns`; None if it never does."""
     warn_severity: str | None = None
+    soft: bool = False
+    """Whether it judges by shares or by habit, not by a limit that somebody set. One shared cause bends
+    such a judgement for many agents at once, so the stops that follow obey the blast-radius brake."""
 
 
 CATALOGUE: dict[str, Entry] = {
-    "error_rate": Entry("D01", "rule", "agent x tool, agent", "open", "medium"),
-    "error_baseline": Entry("D01", "statistical", "agent x tool", "annotate", "medium"),
+    "error_rate": Entry("D01", "rule", "agent x tool, agent", "open", "medium", soft=True),
+    "error_baseline": Entry("D01", "statistical", "agent x tool", "annotate", "medium", soft=True),
     "call_rate": Entry("D03", "rule", "agent x access class", "open", "high"),
-    "latency": Entry("D05", "rule", "agent x tool", "throttle", "low"),
-    "latency_baseline": Entry("D05", "statistical", "tool x size class", "annotate", "low"),
+    "latency": Entry("D05", "rule", "agent x tool", "throttle", "low", soft=True),
+    "latency_baseline": Entry(
+        "D05", "statistical", "tool x size class", "annotate", "low", soft=True
+    ),
     "cost_cap": Entry("D06", "rule", "run, agent-day", "stop-run", "critical", "annotate", "high"),
     "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
-    "step_vector": Entry("D40", "statistical", "agent", "annotate", "low"),
+    "step_vector": Entry("D40", "statistical", "agent", "annotate", "low", soft=True),
     "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
+    "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),
 }

@@ -1,10 +1,11 @@
-"""The contract of every detector, and the three pieces they share. Pure: no clock, no I/O.
+"""The contract of every detector, and the pieces they share. Pure: no clock, no I/O.
 
 Third stage of a step's way: features come in, a score and its evidence go out; policy decides, the
 breaker acts. `now` is always the record's time in seconds and never falls.
 """
 
 import abc
+import math
 from array import array
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,11 @@ def rounded(score: float) -> float:
     """The score in `DIGITS` digits; takes a third of the time of `round(score, DIGITS)`."""
     millionths: int = round(score * MICRO)
     return millionths / MICRO
+
+
+def betaln(a: float, b: float) -> float:
+    """Logarithm of the beta function: evidence of counts under a prior that is spread out."""
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 class Detector(base.Base, abc.ABC):

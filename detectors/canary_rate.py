@@ -2,11 +2,9 @@
 
 import math
 
-from detectors.base import RATIO_MAX, Detector, Json, rounded
+from detectors.base import RATIO_MAX, Detector, Json, betaln, rounded
 
-_ALPHA = (
-    0.05  # of all roll-outs of a harmless bundle so many are taken back, however long one looks
-)
+_ALPHA = 0.05  # so many roll-outs of a harmless bundle are taken back, however long one looks
 _METRICS = 2  # kinds of going wrong that are counted side by side: Bonferroni
 _KAPPA = 10.0  # weight of the prior around the share, in bad runs
 
@@ -32,8 +30,8 @@ class CanaryRate(Detector):
     Examples
     --------
     >>> canary = CanaryRate(share=0.1)
-    >>> [canary.update(True, True) >= canary.threshold for _ in range(5)].index(True)
-    3
+    >>> [canary.update(True, True) >= canary.threshold for _ in range(8)].index(True)
+    4
     """
 
     bounds = (0.0, RATIO_MAX)
@@ -64,8 +62,8 @@ class CanaryRate(Detector):
         """Log of the mixture's likelihood over that of the share."""
         a, b = _KAPPA * self.share, _KAPPA * (1 - self.share)
         return (
-            _betaln(a + self.bad, b + self.others)
-            - _betaln(a, b)
+            betaln(a + self.bad, b + self.others)
+            - betaln(a, b)
             - self.bad * math.log(self.share)
             - self.others * math.log(1 - self.share)
         )
@@ -78,7 +76,3 @@ class CanaryRate(Detector):
             "bad": self.bad,
             "of": bad,
         }
-
-
-def _betaln(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -16,7 +16,7 @@ Track = Literal["stable", "canary", "shadow"]
 # The detectors by name; `detectors.CATALOGUE` has the same, and a test holds the two together.
 Detector = Literal[
     "error_rate", "error_baseline", "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
-    "exact_loop", "step_vector", "canary_rate",
+    "exact_loop", "step_vector", "canary_rate", "shadow_pair",
 ]  # fmt: skip
 
 # Part of every key and scope, where a slash separates; as long as an event's own names at most.
@@ -153,7 +153,7 @@ class Gate(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
     Parameters
     ----------
     runs, success, days
-        At least so many runs in the environment before, this share of them well, over so many days.
+        At least so many runs in the environment before, this share of them well, on so many days.
     approvers
         Who grants it; one of them is enough.
     """
@@ -172,11 +172,15 @@ class Bundle(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defau
     hash
         Of the bundle, as the agent's events name it.
     share
-        Of the runs; what is left goes to the stable one.
+        Of the runs; what is left goes to the stable one. Of the shadow: of the runs that it repeats,
+        0 for all.
+    previous
+        Of the stable one: the bundle before it, to which a rollback returns until the next roll-out begins.
     """
 
     hash: Name
     share: Share = 0.0
+    previous: Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^/\x00]*\Z")] = ""
 
 
 class Stage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):

@@ -122,6 +122,7 @@ class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True)
     status: str = ""
     spooled: bool = False
     run: RunTotals | None = None
+    shadow_of: str = ""  # trace id of the run that a shadow repeats
 
 
 class Alive(msgspec.Struct, tag="alive", gc=False, kw_only=True, omit_defaults=True):
@@ -187,7 +188,31 @@ class Decided(msgspec.Struct, tag="decided", gc=False, kw_only=True, omit_defaul
     payload: bytes
 
 
-Fact = Step | Run | Alive | Ack | Registered | Ordered | Decided
+class Reviewed(msgspec.Struct, tag="reviewed", gc=False, kw_only=True, omit_defaults=True):
+    """A person judges an allowed call afterwards. `payload` is the signed `Review`, base64 on the wire."""
+
+    record_id: str
+    tenant: str
+    agent_id: str
+    trace_id: str
+    call_id: str
+    kid: str
+    sig: bytes
+    payload: bytes
+
+
+class Braked(msgspec.Struct, tag="braked", gc=False, kw_only=True, omit_defaults=True):
+    """Correlate brakes a tenant until a moment of record time, or lets it go (0): soft rules stop nobody."""
+
+    src: Src = NO_SRC
+    tenant: str
+    until: float
+
+
+AgentFact = Step | Run | Alive | Ack | Registered | Ordered | Decided | Reviewed
+Fact = AgentFact | Braked
+# Computed from another topic's record; the rest is of people.
+Derived = Step | Run | Alive | Ack | Braked
 
 
 class Decision(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
@@ -199,6 +224,22 @@ class Decision(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_default
     approved: bool
     by: str
     reason: str = ""
+    at: int = 0  # µs, the person's clock
+
+
+Judgement = Literal["right", "wrong"]
+
+
+class Review(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person signs afterwards: whether one call, this tool with these arguments, was rightly allowed."""
+
+    trace_id: str
+    call_id: str
+    tool: str
+    args_hash: str
+    label: Judgement
+    by: str
+    note: str = ""
     at: int = 0  # µs, the person's clock
 
 
@@ -238,6 +279,40 @@ class Outcome(msgspec.Struct, tag="outcome", gc=False, kw_only=True, omit_defaul
     by: str = ""
     reason: str = ""
     kid: str = ""
+    at: float
+
+
+class Sampled(msgspec.Struct, tag="sampled", gc=False, kw_only=True, omit_defaults=True):
+    """A call that was allowed and that somebody should look at afterwards, as people read it."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    trace_id: str
+    call_id: str
+    tool: str
+    args_hash: str = ""
+    decision_args: dict[str, Any] = {}
+    user_id: str = ""
+    task_type: str = ""
+    at: float
+
+
+class Label(msgspec.Struct, tag="label", gc=False, kw_only=True, omit_defaults=True):
+    """A person's word on an allowed call; a newer one of the same person replaces it."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    trace_id: str
+    call_id: str
+    tool: str
+    args_hash: str = ""
+    label: Judgement
+    by: str
+    note: str = ""
+    kid: str = ""
+    said_at: int  # µs, the person's clock
     at: float
 
 
@@ -291,6 +366,13 @@ class Summary(msgspec.Struct, tag="summary", gc=False, kw_only=True, omit_defaul
     signal: Signal
     owner: str = ""
     routes: list[str] = []
+
+
+class Census(msgspec.Struct, tag="census", gc=False, kw_only=True, omit_defaults=True):
+    """What detect tells correlate: agents at work in its partition, of the tenants whose count changed."""
+
+    src: Src = NO_SRC
+    active: dict[str, int]
 
 
 class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from detectors import (
     ErrorRate,
     LatencyBaseline,
     LatencyQuantile,
+    ShadowPair,
     Silence,
     StepVector,
 )
@@ -22,6 +23,7 @@ from stream.budgets import Ledger
 from tracefuse.control import agent_scope, bundle_scope, run_scope, tool_scope
 
 RUNS_MAX = 256  # open runs of one agent
+HALVES_MAX = 256  # runs that wait for their shadow, or for what they repeat
 BUNDLES_MAX = 8  # of one agent that something was said of
 TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
 ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
@@ -43,6 +45,7 @@ class RunState:
     signals: dict[str, str] = field(default_factory=dict)  # by detector, what it suggested last
     bundle: str = ""  # that its first step named
     failed_once: bool = False  # a call of it has failed
+    shadow_of: str = ""  # the run that it repeats
 
 
 @dataclass(slots=True)
@@ -65,6 +68,8 @@ class BundleState:
     share: float = 0.0
     calls: CanaryRate | None = None  # runs in which a call failed
     runs: CanaryRate | None = None  # runs that ended badly
+    pairs: ShadowPair = field(default_factory=ShadowPair)
+    halves: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # shadow?, bad?; by trace id
 
 
 @dataclass(slots=True)
@@ -114,7 +119,11 @@ class AgentState:
     measured: dict[str, float] = field(
         default_factory=dict
     )  # by detector and scope: said, not enacted
-    sampled: dict[str, Sampling] = field(default_factory=dict)  # allowed, to be judged; by trace/call
+    sampled: dict[str, Sampling] = field(
+        default_factory=dict
+    )  # allowed, to be judged; by trace/call
+
+    active_until: float = 0.0  # counted as at work; record time at which that is looked at again
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)
@@ -189,7 +198,7 @@ class AgentState:
     def arm(self) -> None:
         """Set the agent's timer to the earliest of its deadlines."""
         earliest = min((breaker.deadline for breaker in self.breakers()), default=inf)
-        earliest = min(earliest, self.ledger.deadline)
+        earliest = min(earliest, self.ledger.deadline, self.active_until or inf)
         if self.pending:
             earliest = min(earliest, min(one.deadline for one in self.pending.values()))
         for run in self.runs.values():

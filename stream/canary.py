@@ -1,7 +1,8 @@
 """A new bundle beside the stable one: judged by its own errors, and by its part of what goes wrong. Pure.
 
     a call of the canary ──► its own error rate (rule) ─────────┐
-    a run of either ──────► canary rate, two kinds of "bad" ────┴──► breaker of the bundle: rollback
+    a run of either ──────► canary rate, two kinds of "bad" ────┼──► breaker of the bundle: rollback
+    a run and its shadow ──► pairs that differ ─────────────────┘
 
 A canary that fails stops the canary, not the agent: its calls count for it alone.
 """
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from detectors import CanaryRate
 from ingest.records import Run, Step
 from stream import sentences
-from stream.agent_state import AgentState, BundleState, RunState
+from stream.agent_state import HALVES_MAX, AgentState, BundleState, RunState
 from stream.breaker import Tripped
 from stream.finding import Finding
 
@@ -45,8 +46,31 @@ def judged(agent: AgentState, canary: BundleState, step: Step) -> Iterator[Findi
 
 def run_ended(agent: AgentState, run: RunState, fact: Run) -> Iterator[Finding]:
     """A run has ended, well or badly: with an error, or stopped."""
-    if fact.status not in ("", "ok") or run.breaker.stopped:
+    bad = fact.status not in ("", "ok") or run.breaker.stopped
+    if bad:
         yield from _compared(agent, run, "a bad end", "runs")
+    yield from _paired(agent, run, fact.trace_id, bad or run.failed_once)
+
+
+def _paired(agent: AgentState, run: RunState, trace_id: str, bad: bool) -> Iterator[Finding]:
+    """A run of the shadow, or one that it may repeat: the second of the two to end compares them."""
+    shadow = agent.file.bundles.get("shadow")
+    if shadow is None:
+        return
+    state, repeats = agent.bundle(shadow.hash), run.bundle == shadow.hash
+    name = run.shadow_of if repeats else trace_id
+    other = state.halves.pop(name, None)
+    if not name or other is None or other[0] == repeats:
+        state.halves[name] = (repeats, bad)
+        if len(state.halves) > HALVES_MAX:
+            del state.halves[next(iter(state.halves))]
+        return
+    state.pairs.update(*((bad, other[1]) if repeats else (other[1], bad)))
+    if state.pairs.fires and not state.breaker.stopped:
+        evidence = state.pairs.evidence() | {"bundle": shadow.hash}
+        words = sentences.shadow(shadow.hash, evidence)
+        event = Tripped(auto_close=False)
+        yield Finding("shadow_pair", words, evidence, "bundle", event, bundle=shadow.hash)
 
 
 def _compared(agent: AgentState, run: RunState, what: str, kind: str) -> Iterator[Finding]:

@@ -14,10 +14,12 @@ from detectors import CATALOGUE, Silence
 from ingest import codec
 from ingest.records import (
     Ack,
+    AgentFact,
     Alive,
     Asked,
+    Braked,
     Decided,
-    Fact,
+    Derived,
     Ordered,
     Registered,
     Reviewed,
@@ -28,14 +30,17 @@ from ingest.topics import DLQ, INBOX
 from stream import canary, findings, holding, registering, sentences
 from stream.agent_state import AgentState, RunState, new_agent
 from stream.asking import Asking
+from stream.brake import Brakes
 from stream.breaker import Called, Ended, Withdrawn
 from stream.commanding import Commanding
 from stream.dead_letters import letter
 from stream.outputs import Answer, Line, Output
 from stream.partition import Marker, Partition, Snapshot
 from stream.reviewing import Reviewing
+from stream.roll import Count, Roll
 from stream.saying import Saying
 from stream.unpickle import loads
+from stream.withholding import Withholding
 from tracefuse import wire
 from tracefuse.control import Command
 from tracefuse.errors import DecodeError
@@ -44,6 +49,14 @@ from tracefuse.signing import CommandVerifier
 AGENTS_MAX = 10_000  # per partition
 # After an outage of ours agents first have to find the broker again.
 GRACE_SECONDS = 10.0
+
+
+class _Own(msgspec.Struct):
+    """What a checkpoint remembers besides the agents."""
+
+    standing: list[Command] = []
+    roll: Count = msgspec.field(default_factory=Count)
+    brakes: Brakes = msgspec.field(default_factory=Brakes)
 
 
 class Detect:
@@ -63,10 +76,12 @@ class Detect:
         self.number = number
         self.verifier = verifier
         self.partition: Partition[AgentState] = Partition(
-            new_agent, pickle.dumps, loads, agents_max
+            new_agent, pickle.dumps, loads, agents_max, gone=lambda agent: self._roll.gone(agent)
         )
+        self._roll = Roll()
         self._saying = Saying(number)
-        self._commanding = Commanding(self._saying, verifier)
+        self._withholding = Withholding(self._saying)
+        self._commanding = Commanding(self._saying, verifier, self._withholding)
         self._asking = Asking(self._saying, verifier)
         self._reviewing = Reviewing(self._saying, verifier)
 
@@ -93,6 +108,8 @@ class Detect:
             for number, line in enumerate(codec.lines(value)):
                 self._saying.begin(offset, now, number)
                 self._line(line)
+        elif wire.header(headers, wire.KIND) == codec.TICK:
+            self._roll.tell(self._saying)
         return self._saying.collected()
 
     def _line(self, line: bytes) -> None:
@@ -102,15 +119,19 @@ class Detect:
             dead = letter(self._saying.src, error, line)
             self._saying.put(Line(DLQ, f"{INBOX}/{self.number}", codec.DEAD, dead))
             return
-        if isinstance(fact, (Step, Run, Alive, Ack)) and not self.partition.accepts(fact.src):
+        if isinstance(fact, Derived) and not self.partition.accepts(fact.src):
             return  # a replay of what was applied
+        if isinstance(fact, Braked):
+            self._withholding.brakes.take(fact, self.partition.now)
+            return
         key = wire.agent_key(fact.tenant, fact.agent_id)
         agent = self.partition.open(key)
         self._fact(agent, fact)
+        self._roll.heard(agent, self.partition.now)
         agent.arm()
         self.partition.close(key, agent)
 
-    def _fact(self, agent: AgentState, fact: Fact) -> None:
+    def _fact(self, agent: AgentState, fact: AgentFact) -> None:
         match fact:
             case Step():
                 self._step(agent, fact)
@@ -192,6 +213,7 @@ class Detect:
         if fact.phase == "start":
             run = agent.run(fact.trace_id)
             run.first_event = run.first_event or fact.event_id
+            run.shadow_of = fact.shadow_of
             if not fact.spooled:
                 self._listen(agent, run)
             return
@@ -230,6 +252,7 @@ class Detect:
 
     def _timer(self, agent: AgentState) -> None:
         now = self.partition.now
+        self._roll.passed(agent, now)
         agent.ledger.expire(now)
         self._asking.passed(agent)
         self._commanding.passed(agent)
@@ -261,15 +284,19 @@ class Detect:
                     run.silence.shift(moved)
             for awaited in agent.awaited.values():
                 awaited.deadline += moved
+            if agent.active_until:
+                agent.active_until += moved
             agent.arm()
 
     # -- snapshots -------------------------------------------------------------------------------
 
     def freeze(self) -> Snapshot:
-        self.partition.own = msgspec.json.encode(list(self.standing.values()))
+        own = _Own(list(self.standing.values()), self._roll.count, self._withholding.brakes)
+        self.partition.own = msgspec.json.encode(own)
         return self.partition.freeze()
 
     def restore(self, marker: Marker, cells: dict[str, bytes]) -> None:
         self.partition.restore(marker, cells)
-        standing = msgspec.json.decode(marker.own, type=list[Command]) if marker.own else []
-        self._commanding.standing = {command.scope: command for command in standing}
+        own = msgspec.json.decode(marker.own, type=_Own) if marker.own else _Own()
+        self._commanding.standing = {command.scope: command for command in own.standing}
+        self._withholding.brakes, self._roll.count = own.brakes, own.roll

@@ -44,7 +44,8 @@ def answer(agent: AgentState, step: Step, now: float, src: Src) -> Held:
     if known is not None:
         return Held(verdicts.decode(known), None)
     late = now > step.at + asked.deadline_ms / 1000
-    ruling = EXPIRED if late else policy.judge(agent, step, now)
+    judged = EXPIRED if late else policy.judge(agent, step, now)
+    ruling = policy.shadowed(agent, step, judged)
     if ruling.word == "allow":
         expires = now + agent.file.timeout(step.tool)
         agent.ledger.reserve(step.step_id, step.trace_id, most(agent.file, step.tool), expires)

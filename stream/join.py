@@ -239,6 +239,7 @@ class Join:
             trace_id=event.trace_id, phase="start" if member.open else "end",
             event_id=event.event_id, emitted_at=event.emitted_at, status=event.status,
             spooled=spooled, run=member.totals,
+            shadow_of=str(event.attrs.get("shadow_of", ""))[:32],
         )  # fmt: skip
         self._emit(event.tenant, event.agent_id, codec.encode(fact))
 

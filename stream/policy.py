@@ -14,6 +14,7 @@ from ingest.rules import RuleError, rule
 from stream.agent_state import AgentState
 from stream.breaker import Breaker
 from stream.budgets import most
+from tracefuse.grants import SHADOW
 from tracefuse.verdicts import Word
 
 OBSERVES, APPROVED, BOUNDED = 0, 1, 2  # levels of autonomy; 3 is free and never held
@@ -219,6 +220,20 @@ def judge(agent: AgentState, step: Step, now: float) -> Ruling:
             return Ruling(objection.word, name, objection.reason, objection.rule, tuple(passed))
         passed.append(name)
     return Ruling("allow", passed=tuple(passed))
+
+
+def shadowed(agent: AgentState, step: Step, ruling: Ruling) -> Ruling:
+    """The ruling of a call of the shadow bundle: it was decided, and is never executed, reads apart.
+
+    Nobody is asked, and nothing is set aside: the reason says what would have become of the call.
+    """
+    if ruling.word == "deny" or agent.file.access(step.tool) == "read":
+        return ruling
+    tracks = {track for track, bundle in agent.file.bundles.items() if bundle.hash == step.bundle}
+    if tracks != {SHADOW}:
+        return ruling
+    reason = f"a shadow executes nothing; it would be: {ruling.word}"
+    return Ruling("deny", SHADOW, reason, ruling.rule, ruling.passed)
 
 
 def repeat_key(step: Step) -> str:

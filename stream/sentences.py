@@ -93,6 +93,18 @@ def canary(bundle: str, what: str, evidence: Evidence) -> str:
     )
 
 
+def shadow(bundle: str, evidence: Evidence) -> str:
+    """How the shadow does worse with the same input.
+
+    >>> shadow("b3", {"worse": 14, "better": 1})
+    'Shadow b3 went wrong in 14 runs in which the other went well, and well in 1 of the reverse; it ends.'
+    """
+    return (
+        f"Shadow {bundle} went wrong in {evidence['worse']} runs in which the other went well, and "
+        f"well in {evidence['better']} of the reverse; it ends."
+    )
+
+
 def silence(evidence: Evidence) -> str:
     """How long nothing was heard."""
     return (
@@ -106,6 +118,27 @@ def annotation(detector: str, what: str, evidence: Evidence) -> str:
     return (
         f"{detector.replace('_', ' ').capitalize()} of `{what}` is unusual: "
         f"score {evidence['score']:.3f} over {evidence['threshold']:.3f} after {evidence['n']} observations."
+    )
+
+
+def held_back(sentence: str, scope: str) -> str:
+    """A stop that the blast-radius brake holds back, and what a person can do.
+
+    >>> held_back("Errors of all tools: 20 of 20.", "agent:acme/refunds")[31:]
+    'It is not stopped: rules have just stopped as many agents of the tenant as they may by themselves. \
+If it must stop: `tracefuse breaker force agent:acme/refunds --reason "..."`.'
+    """
+    return (
+        f"{sentence} It is not stopped: rules have just stopped as many agents of the tenant as they "
+        f'may by themselves. If it must stop: `tracefuse breaker force {scope} --reason "..."`.'
+    )
+
+
+def braked(tenant: str, stopped: int, active: int, allowed: int) -> str:
+    """So many agents of a tenant at once that people must decide."""
+    return (
+        f"Rules have stopped {stopped} of {active} active agents of {tenant} within 5 minutes, and may "
+        f"stop {allowed} by themselves; more want to stop. Look for one cause behind them all."
     )
 
 

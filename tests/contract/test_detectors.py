@@ -83,6 +83,9 @@ CASES: dict[str, Case] = {
     "canary_rate": Case(
         lambda rng, i: (rng.random() < 0.02, rng.random() < 0.1), lambda rng, i: (True, True), 300
     ),
+    "shadow_pair": Case(
+        lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300
+    ),
     "step_vector": Case(lambda rng, i: _step(rng), lambda rng, i: _step(rng, cost=1e4), 8192),
 }
 

@@ -34,6 +34,7 @@ class Run:
         "partition",
         "root",
         "session_id",
+        "shadow_of",
         "started",
         "task_type",
         "trace_id",
@@ -48,9 +49,11 @@ class Run:
         user_id: str = "",
         session_id: str = "",
         bundle: str = "",
+        shadow_of: str = "",
     ) -> None:
         self.trace_id = trace_id
         self.bundle = bundle  # empty: that of the process
+        self.shadow_of = shadow_of  # trace id of the run that it repeats as a shadow
         self.root = root  # span id of the whole run
         self.task_type = task_type
         self.user_id = user_id

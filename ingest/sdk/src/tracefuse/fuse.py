@@ -161,6 +161,30 @@ class Fuse:
         )  # fmt: skip
         return Trace(self, run, origin)
 
+    def shadow(self, trace: Trace) -> Trace | None:
+        """The run in which the shadow bundle repeats a run, for the same input; None where none does.
+
+        What it calls is decided and logged. Reads and models run; everything else is denied after its
+        verdict (`ToolDenied` with the gate ``shadow``).
+
+        Examples
+        --------
+        >>> with fuse.trace(task="refund") as trace:             # doctest: +SKIP
+        ...     answer = refund(trace, order)
+        >>> if (twin := fuse.shadow(trace)) is not None:         # doctest: +SKIP
+        ...     with twin:
+        ...         refund(twin, order)
+        """
+        run, grants = trace.run, self.held.grants
+        bundle = grants.shadow_of(run.trace_id) if grants is not None else ""
+        if not bundle or self.gate.stops(bundle):
+            return None
+        twin = Run(
+            ids.trace_id(), ids.span_id(), run.task_type, run.user_id, run.session_id, bundle,
+            shadow_of=run.trace_id,
+        )  # fmt: skip
+        return Trace(self, twin, None)
+
     def current(self) -> Trace | None:
         """The innermost open trace of this thread or task."""
         span = current_span.get()

@@ -16,6 +16,7 @@ DEADLINE_SECONDS = 1.0
 
 # The level of autonomy at which the held classes wait; below it everything does, above it nothing.
 BOUNDED = 2
+SHADOW = "shadow"  # the track, and the gate of a call that only a shadow made
 
 
 class _Tool(msgspec.Struct, frozen=True):
@@ -62,6 +63,18 @@ class Grants(msgspec.Struct, frozen=True):
         if canary is not None and drawn and not stops(canary.hash):
             return canary.hash
         return stable.hash if stable is not None else ""
+
+    def shadow_of(self, trace_id: str) -> str:
+        """Hash of the bundle that repeats a run as its shadow; empty where none does."""
+        shadow = self.bundles.get(SHADOW)
+        if shadow is None or crc32(trace_id.encode()) >= (shadow.share or 1.0) * 2**32:
+            return ""
+        return shadow.hash
+
+    def shadows(self, bundle: str) -> bool:
+        """Whether a bundle runs as a shadow only: what it calls is decided, and never executed."""
+        tracks = [track for track, one in self.bundles.items() if one.hash == bundle]
+        return tracks == [SHADOW]
 
     def carries(self, bundle: str) -> bool:
         """Whether a bundle may run; a shadow runs too, where its calls are only looked at."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
-from tracefuse.grants import Grants
+from tracefuse.grants import SHADOW, Grants
 from tracefuse.verdicts import Verdict
 
 # Calls that wait at once in one process; more than threads or tasks that hold one.
@@ -86,6 +86,9 @@ class Held:
             raise ToolDenied(tool, "its description is not the one that was approved", "descriptor")
         if not grants.carries(bundle):
             raise ToolDenied(tool, f"bundle {bundle or 'without a name'} was withdrawn", "version")
+        # What is held gets its verdict first, which says what would have become of the call.
+        if grants.shadows(bundle) and grants.access(tool) != "read" and not grants.holds(tool):
+            raise ToolDenied(tool, "a shadow executes nothing", SHADOW)
 
     def obey(self, tool: str, verdict: Verdict | None) -> float:
         """Seconds that the call still waits.

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from tracefuse import clock
 from tracefuse.calls import WORD_MAX, Call, Span, failure
 from tracefuse.drafts import Draft, Run
-from tracefuse.errors import Malformed
+from tracefuse.errors import Malformed, ToolDenied
 from tracefuse.events import KIND_OF
+from tracefuse.grants import SHADOW
 from tracefuse.guards import instead, misfit
 from tracefuse.propagation import Parent, current_span, traceparent
 
@@ -50,7 +51,9 @@ class Trace(Span):
         self._enter()
         self.run.started = self._began
         self._fuse.emitter.opened(self.run)
-        self._point("run.start", urgent=True)
+        repeats = self.run.shadow_of
+        extra = {"attrs": {"shadow_of": repeats}} if repeats else None
+        self._point("run.start", None, extra, urgent=True)
         return self
 
     async def __aenter__(self) -> Self:
@@ -62,7 +65,9 @@ class Trace(Span):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        extra: dict[str, Any] = {"status": "ok"} if error is None else failure(error)
+        # Where a shadow must not go on is no fault of its.
+        well = error is None or (isinstance(error, ToolDenied) and error.gate == SHADOW)
+        extra: dict[str, Any] = {"status": "ok"} if well or error is None else failure(error)
         extra["duration_us"] = self._leave()
         self._point("run.end", None, extra, urgent=error is not None)
         self._fuse.emitter.ended(self.run)
