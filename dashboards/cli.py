@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollback": ("rollback", "give every run the stable bundle again, at once"),
     "approvals": ("approvals", "calls that wait for a person"),
     "approve": ("approve", "say yes or no to a call that waits, signed"),
+    "reviews": ("reviews", "allowed calls that somebody should look at"),
+    "review": ("review", "say whether an allowed call was right or wrong, signed"),
     "sql": ("sql", "ask ClickHouse, reading only"),
     "replay": ("replay", "compute all decisions again from the stored inputs"),
     "doctor": ("doctor", "look for what is missing or wrong, and say how to mend it"),

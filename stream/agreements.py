@@ -1,6 +1,6 @@
-"""What an agent's owner remembers of people's answers: calls that wait for one, and what was agreed. Pure."""
+"""What an agent's owner remembers of people's words: calls that wait, agreements, reviews. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -35,3 +35,15 @@ class Agreed:
     def fits(self, tool: str, args_hash: str, now: float) -> bool:
         """Whether it is this very call, and in time."""
         return (self.tool, self.args_hash) == (tool, args_hash) and now <= self.expires
+
+
+@dataclass(slots=True)
+class Sampling:
+    """One allowed call that people may judge; `judged`: the time (µs) of each person's newest word."""
+
+    trace_id: str
+    call_id: str
+    tool: str
+    args_hash: str
+    requester: str
+    judged: dict[str, int] = field(default_factory=dict)

@@ -189,6 +189,16 @@ _LOGGED = (
     | _milliseconds("at")
 )  # fmt: skip
 
+_NOTED = (
+    _same(
+        "record", "approval_id", "tenant", "agent_id", "trace_id", "call_id", "tool", "args_hash",
+        "user_id", "task_type", "rule", "word", "person", "text", "approvers", "kid",
+    )
+    | _whole("said_at")
+    | _milliseconds("at", "expires_at")
+    | _json("decision_args")
+)  # fmt: skip
+
 COLUMNS: dict[str, dict[str, Column]] = {
     "events": _EVENTS,
     "events_raw": _same("schema_version", "tenant", "agent_id"),
@@ -197,6 +207,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
     "control_log": _LOGGED,
     "incidents": _INCIDENTS,
     "verdicts": _VERDICTS,
+    "approvals": _NOTED,
     "dead_letters": _LETTERS,
 }
 
@@ -236,6 +247,7 @@ _PLACES: dict[str, dict[str, Place]] = {
     "control_log": _KAFKA | _SRC | _RAW,
     "incidents": _KAFKA | _SRC | _RAW,
     "verdicts": _KAFKA | _SRC | _RAW,
+    "approvals": _KAFKA | _SRC | _RAW,
     "dead_letters": _KAFKA | _SRC,
 }
 

@@ -10,10 +10,33 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ingest import codec
-from ingest.records import NO_SRC, Acknowledged, DeadLetter, Incident, Signal, Src, Step
-from ingest.topics import CONTROL_LOG, DLQ, EVENTS, INBOX, INCIDENTS, QUARANTINE, SIGNALS, VERDICTS
+from ingest.records import (
+    NO_SRC,
+    Acknowledged,
+    DeadLetter,
+    Incident,
+    Label,
+    Outcome,
+    Sampled,
+    Signal,
+    Src,
+    Step,
+    Wanted,
+)
+from ingest.topics import (
+    APPROVALS,
+    CONTROL_LOG,
+    DLQ,
+    EVENTS,
+    INBOX,
+    INCIDENTS,
+    QUARANTINE,
+    SIGNALS,
+    VERDICTS,
+)
 from stream.authenticity import authentic
 from stream.logged import Logged, acknowledged, commanded
+from stream.noted import Noted, noted
 from stream.told import Told, told
 from tracefuse import control, wire
 from tracefuse.errors import DecodeError
@@ -22,7 +45,8 @@ from tracefuse.events import Event
 # The topics that become rows, and the table whose highest offset tells where to go on.
 TABLES = {
     EVENTS: "events", INBOX: "steps", SIGNALS: "signals", CONTROL_LOG: "control_log",
-    INCIDENTS: "incidents", VERDICTS: "verdicts", DLQ: "dead_letters", QUARANTINE: "dead_letters",
+    INCIDENTS: "incidents", VERDICTS: "verdicts", APPROVALS: "approvals", DLQ: "dead_letters",
+    QUARANTINE: "dead_letters",
 }  # fmt: skip
 # Rows of these carry `_src_*`; what is not above the highest one is a repeat.
 DERIVED = frozenset(TABLES.values()) - {"events"}
@@ -40,7 +64,7 @@ class Future(NamedTuple):
     agent_id: str
 
 
-Item = Event | Future | Step | Signal | Logged | Incident | Told | DeadLetter
+Item = Event | Future | Step | Signal | Logged | Incident | Told | Noted | DeadLetter
 
 
 class Row(NamedTuple):
@@ -114,7 +138,7 @@ def _events(partition: int, headers: wire.Headers, value: bytes, master: bytes) 
 
 def _lines(
     table: str,
-    kind: type[Any],
+    kind: Any,
     row_of: Callable[[Any], Item] = lambda item: item,
     tag: bytes = b"",
 ) -> "Reader":
@@ -170,6 +194,7 @@ _READERS: dict[tuple[str, bytes], Reader] = {
     (CONTROL_LOG, codec.ACKS): _lines("control_log", Acknowledged, acknowledged),
     (INCIDENTS, codec.INCIDENTS): _lines("incidents", Incident),
     (VERDICTS, codec.VERDICTS): _verdicts,
+    (APPROVALS, codec.APPROVALS): _lines("approvals", Wanted | Outcome | Sampled | Label, noted),
     (DLQ, codec.DEAD): _lines("dead_letters", DeadLetter),
     (QUARANTINE, codec.DEAD): _lines("dead_letters", DeadLetter),
 }

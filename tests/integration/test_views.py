@@ -33,7 +33,9 @@ def client(store: Store, database: str) -> Iterator[Client]:
 @pytest.fixture(autouse=True)
 def empty(client: Client) -> None:
     """Tables of this file's own database, empty before each test."""
-    for table in ("events", "steps", "signals", "control_log", "incidents", "verdicts"):
+    for table in (
+        "events", "steps", "signals", "control_log", "incidents", "verdicts", "approvals"
+    ):  # fmt: skip
         client.command(f"TRUNCATE TABLE {table}")
 
 
@@ -234,6 +236,61 @@ def test_what_the_agent_refused_itself_stands_beside_it(client: Client) -> None:
         ("c1", "allowlist", "refused in the agent's own process"),
         ("c2", "", "no verdict came in time"),
     ]
+
+
+def reviewed(call: str, word: str = "", person: str = "", second: int = 0) -> dict[str, Any]:
+    """A row of `approvals`: a call that was put aside, or with a word, a label of it."""
+    said = {"word": word, "person": person, "said_at": NOW + timedelta(seconds=second)}
+    row = {**WHO, "call_id": call, "tool": "crm.pay", "user_id": "carl", "at": NOW}
+    return row | ({"record": "label"} | said if word else {"record": "sampled"})
+
+
+def test_the_newest_word_of_each_person_is_the_label(client: Client) -> None:
+    """In whatever order the rows lie."""
+    insert(
+        client, "approvals",
+        reviewed("c1", "right", "ann", 2), reviewed("c1", "wrong", "ann", 1),
+        reviewed("c1", "wrong", "bob", 1), {**reviewed("c1"), "record": "outcome", "word": "refused"},
+    )  # fmt: skip
+
+    found = read(client, "SELECT person, label FROM labels ORDER BY person")
+    assert [tuple(row.values()) for row in found] == [("ann", "right"), ("bob", "wrong")]
+
+
+def test_the_policys_misses_are_measured(client: Client) -> None:
+    """Per agent and tool: put aside, judged, judged wrong; a share of what was judged, else none."""
+    for call in ("c1", "c2", "c3", "c4"):
+        insert(client, "approvals", reviewed(call))
+    insert(
+        client, "approvals",
+        reviewed("c1"),  # put aside twice, counted once
+        reviewed("c1", "wrong", "ann", 1), reviewed("c1", "right", "bob", 2),  # one of two says wrong
+        reviewed("c2", "wrong", "ann", 1), reviewed("c2", "right", "ann", 2),  # taken back
+        reviewed("c9", "wrong", "ann"),  # of a call that is no longer kept: not of the sample
+        {**reviewed("d1"), "tool": "mail.send"}, {**reviewed("e1"), "agent_id": "search"},
+    )  # fmt: skip
+
+    found = read(client, "SELECT * FROM review_outcomes ORDER BY agent_id, tool")
+    assert [
+        (r["agent_id"], r["tool"], r["sampled"], r["labelled"], r["judged_wrong"], r["wrong_share"])
+        for r in found
+    ] == [
+        ("refunds", "crm.pay", 4, 2, 1, 0.5),
+        ("refunds", "mail.send", 1, 0, 0, None),
+        ("search", "crm.pay", 1, 0, 0, None),
+    ]
+
+
+def test_reviews_show_who_has_judged_what(client: Client) -> None:
+    """Each call once, with how many labels it has, and how many of them say wrong."""
+    insert(
+        client, "approvals", reviewed("c1"), reviewed("c1"), reviewed("c2"),
+        reviewed("c1", "wrong", "ann"), reviewed("c1", "right", "bob"),
+        {**reviewed("c2", "wrong", "ann"), "agent_id": "search"},  # another agent's call
+    )  # fmt: skip
+
+    found = read(client, "SELECT call_id, user_id, labels, wrong FROM reviews ORDER BY call_id")
+    assert [tuple(row.values()) for row in found] == [("c1", "carl", 2, 1), ("c2", "carl", 0, 0)]
 
 
 def test_commands_and_their_acknowledgements(client: Client) -> None:

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from ingest import codec
-from ingest.records import Decided, Decision
-from stream import approving, wide
-from stream.agreements import Pending
+from ingest.records import Decided, Decision, Review, Reviewed
+from stream import approving, reviewing, wide
+from stream.agreements import Pending, Sampling
 from stream.registering import opened, sealed
 from tests.pipe import AUTO, HUMAN, REGISTRY, START, file
 from tracefuse import life, people
@@ -110,12 +110,31 @@ def by_who_waits(parts: Parts) -> bool:
     return isinstance(approving.decide(one, fact, VERIFIER, START), Decision)
 
 
+def of_a_label() -> Parts:
+    said = Review(
+        trace_id="t", call_id="c", tool="crm.pay", args_hash="h", label="wrong", by="ann", at=1
+    )
+    key, payload = reviewing.record_key("acme", "refunds", "t", "c"), codec.encode(said)
+    return [b"c", HUMAN.kid.encode(), HUMAN.sign(key, payload), payload]
+
+
+def by_the_judged(parts: Parts) -> bool:
+    call, kid, sig, payload = parts
+    one = Sampling("t", text(call), "crm.pay", "h", "carl")
+    fact = Reviewed(
+        record_id="r", tenant="acme", agent_id="refunds", trace_id="t", call_id=text(call),
+        kid=text(kid), sig=sig, payload=payload,
+    )  # fmt: skip
+    return isinstance(reviewing.judge(one, fact, VERIFIER), Review)
+
+
 RECORDS: dict[str, tuple[Parts, Accepts]] = {
     "a person's command": (of_a_person("agent:acme/refunds"), at_the_gate),
     "two people's command": (of_a_person("fleet"), at_the_gate),
     "a worker's command": (of_a_worker(), at_the_gate),
     "an order to correlate": (of_a_person("fleet")[1:], by_correlate),
     "an approval": (of_an_approval(), by_who_waits),
+    "a label": (of_a_label(), by_the_judged),
     "an agent's file": (of_a_file(), by_the_owner),
     "a sign of life": (of_a_life(), by_the_watch),
 }

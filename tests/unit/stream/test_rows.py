@@ -11,15 +11,20 @@ from ingest.records import (
     Acknowledged,
     DeadLetter,
     Incident,
+    Label,
     Loop,
+    Outcome,
     Ref,
     Run,
     RunTotals,
+    Sampled,
     Signal,
     Src,
     Step,
+    Wanted,
 )
 from ingest.topics import (
+    APPROVALS,
     CONTROL_LOG,
     DLQ,
     EVENTS,
@@ -296,6 +301,39 @@ def test_findings_and_incidents() -> None:
     assert msgspec.json.decode(incidents["raw"][0], type=Incident) == incident
 
 
+def test_what_people_are_asked_and_say_stands_side_by_side() -> None:
+    """Requests and outcomes, calls to review and labels: each with what its kind has."""
+    call: dict[str, Any] = {
+        "src": SRC, "tenant": TENANT, "agent_id": AGENT, "trace_id": TRACE, "call_id": "c1",
+        "tool": "crm.pay", "args_hash": "ff", "at": 3.0,
+    }  # fmt: skip
+    args = {"decision_args": {"amount": 5}, "user_id": "carl", "task_type": "refund"}
+    found = derived(
+        APPROVALS, codec.APPROVALS,
+        Wanted(approval_id="a1", rule="large", reason="why", approvers=["ann"], expires_at=9.0,
+               **args, **call),
+        Outcome(approval_id="a1", outcome="refused", by="ann", reason="no", kid="human/1", **call),
+        Sampled(**args, **call),
+        Label(label="wrong", by="bob", note="a fee", kid="human/1", said_at=17, **call),
+    )  # fmt: skip
+    got = columns(found, APPROVALS)
+
+    assert got["record"] == ["wanted", "outcome", "sampled", "label"]
+    assert got["approval_id"] == ["a1", "a1", "", ""]
+    assert got["decision_args"] == ['{"amount":5}', "", '{"amount":5}', ""]
+    assert got["user_id"] == ["carl", "", "carl", ""]
+    assert got["task_type"] == ["refund", "", "refund", ""]
+    assert (got["rule"], got["approvers"]) == (["large", "", "", ""], [("ann",), (), (), ()])
+    assert (got["word"], got["person"]) == (["", "refused", "", "wrong"], ["", "ann", "", "bob"])
+    assert (got["text"], got["kid"][3]) == (["why", "no", "", "a fee"], "human/1")
+    assert (got["said_at"], got["at"]) == ([0, 0, 0, 17], [3000] * 4)
+    assert (got["expires_at"], got["_src_offset"]) == ([9000, 0, 0, 0], [100] * 4)
+    for name, value in (("tenant", TENANT), ("agent_id", AGENT), ("trace_id", TRACE)):
+        assert got[name] == [value] * 4
+    for name, value in (("call_id", "c1"), ("tool", "crm.pay"), ("args_hash", "ff")):
+        assert got[name] == [value] * 4
+
+
 @pytest.mark.parametrize("topic", [DLQ, QUARANTINE])
 def test_dead_letters_keep_bytes_that_are_no_text(topic: str) -> None:
     """F11: base64 in ClickHouse, as on the wire; the origin is their source."""
@@ -313,7 +351,8 @@ def test_dead_letters_keep_bytes_that_are_no_text(topic: str) -> None:
 @pytest.mark.parametrize(
     ("topic", "kind"),
     [(INBOX, codec.INBOX), (SIGNALS, codec.SIGNALS), (CONTROL_LOG, codec.COMMANDS),
-     (CONTROL_LOG, codec.ACKS), (INCIDENTS, codec.INCIDENTS), (DLQ, codec.DEAD)],
+     (CONTROL_LOG, codec.ACKS), (INCIDENTS, codec.INCIDENTS), (APPROVALS, codec.APPROVALS),
+     (DLQ, codec.DEAD)],
 )  # fmt: skip
 def test_damage_is_counted_and_passed_over(topic: str, kind: bytes) -> None:
     """No record stops the sink, whatever it holds."""
