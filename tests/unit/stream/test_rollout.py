@@ -2,8 +2,20 @@
 
 import pytest
 
-from ingest.agent_file import AgentFile, Bundle
-from stream.rollout import rolled_back, rolled_out
+from ingest.agent_check import sense
+from ingest.agent_file import AgentFile, Bundle, Grant, Stage
+from stream.granting import bundle as granted
+from stream.granting import noted, written
+from stream.rollout import (
+    STAGES,
+    UnderWay,
+    began,
+    following,
+    gate,
+    rolled_back,
+    rolled_out,
+    under_way,
+)
 from tests.pipe import trace_id
 from tests.sdk import SIGNER, sdk
 from tracefuse.control import Command, Reason, bundle_scope, control_key, encode
@@ -41,6 +53,21 @@ def test_a_run_bears_the_bundle_it_was_given() -> None:
             assert trace.bundle == "b2"
 
     assert {event.bundle for event in sent.events() if event.name != "bundle"} == {"b2"}
+
+
+@pytest.mark.parametrize(("process", "run"), [("b0", ""), ("", "b0")])
+def test_a_version_that_the_file_does_not_name_calls_nothing(process: str, run: str) -> None:
+    """What the process is, or the run says of itself, is believed; it is not called by another name."""
+    with sdk(bundle=process) as sent:
+        sent.fuse.held.obey_file(grants())
+        with sent.fuse.trace(bundle=run) as trace:
+            assert trace.bundle == "b0"
+            with pytest.raises(ToolDenied) as refusal, trace.tool("crm.pay"):
+                pytest.fail("it ran")
+        with sent.fuse.trace(bundle="b1") as named, named.tool("crm.pay"):
+            pass
+
+    assert refusal.value.gate == "version"
 
 
 def test_a_bundle_that_the_stream_took_back_runs_no_more() -> None:
@@ -94,27 +121,81 @@ def test_a_file_that_says_nothing_new_is_not_told_again() -> None:
 
 
 def test_stages_and_the_way_back() -> None:
-    """Each is a new version; at all runs the new bundle is the stable one."""
+    """Each is a new version; at all runs the new bundle is the stable one, and knows the one before."""
     agent = AgentFile("refunds", bundles={"stable": Bundle("b1")})
-    tried = rolled_out(rolled_out(agent, "b2", 0.05), "b2", 0.25)
+    shadow = rolled_out(agent, "b2", 0.0)
+    tried = rolled_out(rolled_out(shadow, "b2", 0.05), "b2", 0.25)
     back, through = rolled_back(tried), rolled_out(tried, "b2", 1.0)
 
-    assert (tried.version, tried.bundles["canary"]) == (3, Bundle("b2", 0.25))
-    assert (back.version, back.bundles) == (4, {"stable": Bundle("b1")})
-    assert through.bundles == {"stable": Bundle("b2")}
+    assert shadow.bundles == {"stable": Bundle("b1"), "shadow": Bundle("b2")}
+    assert tried.bundles == {"stable": Bundle("b1"), "canary": Bundle("b2", 0.25)}
+    assert (tried.version, back.version) == (4, 5)
+    assert back.bundles == rolled_back(shadow).bundles == {"stable": Bundle("b1")}
+    assert through.bundles == {"stable": Bundle("b2", previous="b1")}
+    assert rolled_back(through).bundles == {"stable": Bundle("b1")}
 
 
-@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+def test_a_rollback_goes_one_step_however_often_it_is_typed() -> None:
+    """Somebody in a hurry types it twice: the bundle that proved itself is not taken back too."""
+    through = rolled_out(AgentFile("refunds", bundles={"stable": Bundle("b1")}), "b2", 1.0)
+    tried = rolled_out(through, "b3", 0.05)
+    back = rolled_back(tried)
+
+    assert tried.bundles["stable"] == Bundle("b2")
+    assert rolled_back(back) is back
+    assert rolled_back(rolled_back(through)).bundles == {"stable": Bundle("b1")}
+    assert rolled_out(through, "b2", 1.0).bundles == through.bundles
+
+
+def test_where_a_roll_out_stands_and_what_comes_next() -> None:
+    """The usual stages where a file declares none; a jump in between is asked what the stage below asks."""
+    agent = AgentFile("refunds", bundles={"stable": Bundle("b1")})
+    own = AgentFile("refunds", rollout=(Stage(0.1, runs=7), Stage(1.0)))
+    now, shares = UnderWay("b2", 0.0), [0.0]
+    while now.share < 1.0:
+        agent = rolled_out(agent, "b2", now.share)
+        assert under_way(agent) == now
+        now = UnderWay("b2", following(agent, now.share).share)
+        shares.append(now.share)
+
+    assert under_way(rolled_out(agent, "b2", 1.0)) is None
+    assert shares == [0.0, 0.01, 0.05, 0.25, 1.0]
+    assert [gate(agent, share).runs for share in (0.0, 0.03, 0.05, 0.7)] == [30, 30, 60, 300]
+    assert [gate(own, share).runs for share in (0.0, 0.1, 0.5)] == [7, 7, 7]
+    assert following(own, 0.0).share == 0.1
+    assert following(own, 1.0).share == 1.0
+
+
+def test_the_usual_stages_ask_for_runs_enough() -> None:
+    """So many as, all well, show the share that is asked at 95 %."""
+    for stage in STAGES[:-1]:
+        assert stage.success**stage.runs <= 0.05
+    assert sense(AgentFile("refunds", rollout=STAGES)) == []
+
+
+def test_a_stage_began_when_its_grant_was_made() -> None:
+    """The newest of the same bundle and share; another share's tells nothing."""
+    now = UnderWay("b2", 0.05)
+    agent = AgentFile("refunds")
+    for share, at in ((0.05, 1.0), (0.01, 2.0), (0.05, 3.0), (0.25, 4.0)):
+        agent = noted(agent, Grant(granted("b2", share), "ann", at=written(at)))
+
+    assert began(agent, now) == 3.0
+    assert began(agent, UnderWay("b2", 0.0)) is None
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
-    """Nothing, less than nothing, more than all, no number."""
+    """Less than nothing, more than all, no number."""
     with pytest.raises(ConfigError, match="share"):
         rolled_out(AgentFile("refunds", bundles={"stable": Bundle("b1")}), "b2", share)
 
 
 def test_without_a_stable_bundle_there_is_no_way_back() -> None:
     """So nothing is rolled out to a share, and nothing is rolled back."""
-    with pytest.raises(ConfigError, match="no stable bundle"):
-        rolled_out(AgentFile("refunds"), "b2", 0.05)
+    for share in (0.0, 0.05):
+        with pytest.raises(ConfigError, match="no stable bundle"):
+            rolled_out(AgentFile("refunds"), "b2", share)
     with pytest.raises(ConfigError, match="no stable bundle"):
         rolled_back(AgentFile("refunds"))
     assert rolled_out(AgentFile("refunds"), "b1", 1.0).bundles == {"stable": Bundle("b1")}

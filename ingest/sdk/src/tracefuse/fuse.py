@@ -51,7 +51,8 @@ class Fuse:
     environment
         ``dev``, ``staging`` or ``prod``.
     bundle
-        Hash of code, model, prompt and tools, so that versions can be compared.
+        Hash of code, model, prompt and tools, where the process is one version of the agent; empty where
+        it has several and asks each run (`Trace.bundle`).
     spool
         Folder where events wait while the broker is away; None keeps them in memory (32 MiB).
     transport
@@ -133,6 +134,7 @@ class Fuse:
         session: str = "",
         trace_id: str | None = None,
         parent: str | None = None,
+        bundle: str = "",
     ) -> Trace:
         """A run of the agent, to be entered with `with` or `async with`.
 
@@ -148,6 +150,9 @@ class Fuse:
             32 hex digits, where the run has an id already.
         parent
             W3C `traceparent` of the caller; default is the environment's TRACEPARENT.
+        bundle
+            Version that this run uses; default is the process's own, else the one that the agent's file
+            gives the run. One that the file does not name may call nothing.
         """
         origin = parse(parent if parent is not None else os.environ.get(VARIABLE))
         if trace_id is None:
@@ -155,9 +160,10 @@ class Fuse:
         elif not _TRACE_ID.fullmatch(trace_id):
             trace_id = ids.trace_id()  # another would be refused at the other end
         grants = self.held.grants
+        given = grants.bundle_of(trace_id, self.gate.stops) if grants is not None else ""
         run = Run(
             trace_id, ids.span_id(), task[:WORD_MAX], str(user)[:WORD_MAX], session[:WORD_MAX],
-            grants.bundle_of(trace_id, self.gate.stops) if grants is not None else "",
+            bundle[:WORD_MAX] or self.bundle or given,
         )  # fmt: skip
         return Trace(self, run, origin)
 
