@@ -1,7 +1,8 @@
 """The command line: `tracefuse COMMAND`. One file a command in `commands/`, imported when it is called.
 
 Exit codes: 0 done · 1 the answer is no (not found, refused, not as published) · 2 wrong usage or setting
-(`replay`: another build) · 3 a service cannot be reached · 70 a fault of ours · 130 interrupted.
+(`replay`: another build) · 3 a service cannot be reached · 4 a part of it can't be done (`undo`) · 70 a fault
+of ours · 130 interrupted.
 """
 
 import argparse
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "processes, lag, rates, open breakers"),
     "tail": ("tail", "events, steps, signals, commands and incidents as they come"),
     "trace": ("trace", "everything that is known of one trace, in order"),
+    "undo": ("undo", "what an agent changed in a run, and what takes it back; with --run, do it"),
     "breaker": ("breaker", "list open breakers; force one open or release it"),
     "kill": ("kill", "stop an agent or a wider scope now, signed by this machine's human key"),
     "cosign": ("cosign", "read, and sign as the second person, what takes two"),
