@@ -18,6 +18,7 @@ from ingest.records import (
     Ordered,
     Ref,
     Registered,
+    Reviewed,
     Run,
     RunTotals,
     Signal,
@@ -40,6 +41,8 @@ FACTS: list[Fact] = [
             payload=b'{"v":1}'),
     Decided(record_id="d", tenant="acme", agent_id="refunds", approval_id="apr-1", kid="human/1",
             sig=b"\xff\x00", payload=b'{"approved":true}'),
+    Reviewed(record_id="r", tenant="acme", agent_id="refunds", trace_id="t", call_id="c",
+             kid="human/1", sig=b"\xff\x00", payload=b'{"label":"wrong"}'),
 ]  # fmt: skip
 
 

@@ -307,7 +307,9 @@ def test_what_people_are_asked_and_say_stands_side_by_side() -> None:
         "src": SRC, "tenant": TENANT, "agent_id": AGENT, "trace_id": TRACE, "call_id": "c1",
         "tool": "crm.pay", "args_hash": "ff", "at": 3.0,
     }  # fmt: skip
-    args = {"decision_args": {"amount": 5}, "user_id": "carl", "task_type": "refund"}
+    args: dict[str, Any] = {
+        "decision_args": {"amount": 5}, "user_id": "carl", "task_type": "refund",
+    }  # fmt: skip
     found = derived(
         APPROVALS, codec.APPROVALS,
         Wanted(approval_id="a1", rule="large", reason="why", approvers=["ann"], expires_at=9.0,
