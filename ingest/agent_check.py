@@ -10,12 +10,13 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from ingest import toml_lines
-from ingest.agent_file import AgentFile, Budgets
+from ingest.agent_file import AgentFile, Budgets, Gate
 from ingest.toml_lines import Path
 from tracefuse.errors import ConfigError
 
@@ -184,7 +185,10 @@ def _unrelated(found: list[Problem], shape: list[Problem]) -> list[Problem]:
 
 def sense(agent: AgentFile) -> list[Problem]:
     """What is well written and cannot be meant; empty for a file that can be in force."""
-    return [*_dates(agent), *_names(agent), *_caps(agent), *_approvals(agent), *_bundles(agent)]
+    return [
+        *_dates(agent), *_names(agent), *_caps(agent), *_approvals(agent), *_bundles(agent),
+        *_stages(agent), *_gates(agent),
+    ]  # fmt: skip
 
 
 def _dates(agent: AgentFile) -> Iterator[Problem]:
@@ -251,3 +255,25 @@ def _bundles(agent: AgentFile) -> Iterator[Problem]:
         yield ("bundles",), "canary and shadow need a `stable` bundle"
     if shares.get("stable", 0.0) + shares.get("canary", 0.0) > 1:
         yield ("bundles", "canary", "share"), "stable and canary have more than all runs"
+
+
+def _stages(agent: AgentFile) -> Iterator[Problem]:
+    """A roll-out goes from narrow to wide and ends with everybody."""
+    shares = [stage.share for stage in agent.rollout]
+    for number, (before, after) in enumerate(pairwise(shares), 1):
+        if after == before == 0:
+            yield ("rollout", number, "share"), "there is another shadow stage (share 0)"
+        elif after <= before:
+            yield ("rollout", number, "share"), f"{after:g} is not more than {before:g} before it"
+    if shares and shares[-1] != 1:
+        words = f"the last stage has {shares[-1]:g} of the runs, not 1"
+        yield ("rollout", len(shares) - 1, "share"), words
+
+
+def _gates(agent: AgentFile) -> Iterator[Problem]:
+    """A gate that nothing can pass, and one that everything passes."""
+    for name, gate in agent.gates.items():
+        if name == "dev":
+            yield ("gates", name), "no environment comes before dev: nothing can be shown"
+        elif gate == Gate():
+            yield ("gates", name), "asks nothing: name runs, success, days or approvers"

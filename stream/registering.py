@@ -1,4 +1,4 @@
-"""Whether a version of an agent's file comes into force: signed, whole, and not older than what is. Pure.
+"""Whether a version of an agent's file comes into force: signed, whole, not older, and earned. Pure.
 
 The inbox decides, so this is the only gate that counts; what the command line checked before is a courtesy.
 """
@@ -13,6 +13,7 @@ from ingest.agent_file import AgentFile
 from ingest.records import Registered
 from stream import sentences
 from stream.agent_state import AgentState
+from stream.granting import environment
 from tracefuse import wire
 from tracefuse.signing import CommandSigner, CommandVerifier
 
@@ -48,6 +49,27 @@ def opened(key: str, kid: str, sig: bytes, payload: bytes, verifier: CommandVeri
     return agent
 
 
+def unearned(before: AgentFile | None, after: AgentFile) -> str:
+    """Environment that a version adds without the decision that grants it; empty where it adds none.
+
+    A first version begins where it says, except where it declares a gate; a later one may only stay where
+    it was. Else the gate is a word: dropped in one version, its environment named in the next. Nothing
+    comes before dev, so nothing guards it.
+
+    >>> before = AgentFile("refunds", environment="staging")
+    >>> unearned(before, AgentFile("refunds", environments=("staging", "prod"), environment="staging"))
+    'prod'
+    """
+    stays = before.granted if before is not None else ()
+    known = before.grants if before is not None else ()
+    made = {grant.what for grant in after.grants if grant not in known}
+    for place in after.granted:
+        free = place == "dev" or (before is None and place not in after.gates)
+        if not free and place not in stays and environment(place) not in made:
+            return place
+    return ""
+
+
 def take(agent: AgentState, fact: Registered, verifier: CommandVerifier) -> dict[str, Any] | None:
     """Bring a version into force. Otherwise what the alarm says; the agent's state is then untouched."""
     try:
@@ -58,6 +80,8 @@ def take(agent: AgentState, fact: Registered, verifier: CommandVerifier) -> dict
             raise ValueError(
                 f"it is version {file.version}, and version {agent.file.version} is in force"
             )
+        if place := unearned(agent.file if agent.registered else None, file):
+            raise ValueError(f"it adds {place}, and nobody has granted that")
     except ValueError as error:
         return _alarm(agent, fact, str(error))
     agent.file, agent.registered = file, True

@@ -3,6 +3,7 @@
 A file that is in force already, by its digest, is not published again.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from aiokafka import AIOKafkaProducer
@@ -10,12 +11,13 @@ from aiokafka import AIOKafkaProducer
 from ingest import codec
 from ingest.keys import Keys
 from ingest.reading import whole
+from ingest.records import Registered
 from ingest.registry import AgentFile
 from ingest.settings import Settings
 from ingest.topics import INBOX, PARTITIONS, REGISTRY
-from stream.registering import opened, sealed
+from stream.registering import opened, sealed, unearned
 from tracefuse import wire
-from tracefuse.errors import ConfigError
+from tracefuse.errors import ConfigError, TracefuseError
 from tracefuse.signing import CommandVerifier
 
 
@@ -36,40 +38,70 @@ async def in_force(settings: Settings, keys: Keys) -> dict[str, AgentFile]:
     return found
 
 
-async def publish(settings: Settings, keys: Keys, agents: Iterable[AgentFile]) -> int:
+class Unearned(TracefuseError):
+    """To the person: only `promote` and `rollout` make what this version contains."""
+
+
+async def publish(
+    settings: Settings, keys: Keys, agents: Iterable[AgentFile], decided: bool = False
+) -> int:
     """Bring agent files into force; returns how many were new. Idempotent.
+
+    Parameters
+    ----------
+    decided
+        They bear a decision that was made just now, by `promote`, `rollout` or `rollback`. What people
+        write keeps or drops environments and grants, and adds none.
 
     Raises
     ------
     ConfigError
-        To the operator, before anything is sent: a file's version is lower than the one in force.
+        To the operator, before anything is sent: a file's version is lower than the one in force, or no
+        worker would take it.
+    Unearned
+        To the person, likewise: it adds an environment, or a decision that nobody made.
     """
     known = await in_force(settings, keys)
     new = [agent for agent in agents if _new(agent, known.get(_key(agent)))]
-    signer = keys.signer("registry")
+    for agent in new:
+        _earned(agent, known.get(_key(agent)), decided)
+    signer, verifier = keys.signer("registry"), keys.verifier()
+    facts = [_checked(sealed(agent, signer), verifier) for agent in new]
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap, enable_idempotence=True, acks="all"
     )
     await producer.start()
     try:
-        for agent in new:
-            key, fact = _key(agent), sealed(agent, signer)
-            partition = wire.partition_of(key)
-            # The inbox first: the registry topic tells what the inbox has been told.
-            await producer.send_and_wait(
-                INBOX, codec.encode(fact), partition=partition,
-                headers=[(wire.KIND, codec.INBOX), (wire.VERSION, b"1.0")],
-            )  # fmt: skip
-            await producer.send_and_wait(
-                REGISTRY, fact.payload, key=key.encode(), partition=partition,
-                headers=[
-                    (wire.KIND, codec.REGISTRATIONS), (wire.KID, fact.kid.encode()),
-                    (wire.SIG, fact.sig),
-                ],
-            )  # fmt: skip
+        await asyncio.gather(*(_send(producer, fact) for fact in facts))
     finally:
         await producer.stop()
     return len(new)
+
+
+async def _send(producer: AIOKafkaProducer, fact: Registered) -> None:
+    key = wire.agent_key(fact.tenant, fact.agent_id)
+    partition = wire.partition_of(key)
+    # The inbox first: the registry topic tells what the inbox has been told.
+    await producer.send_and_wait(
+        INBOX, codec.encode(fact), partition=partition,
+        headers=[(wire.KIND, codec.INBOX), (wire.VERSION, b"1.0")],
+    )  # fmt: skip
+    await producer.send_and_wait(
+        REGISTRY, fact.payload, key=key.encode(), partition=partition,
+        headers=[
+            (wire.KIND, codec.REGISTRATIONS), (wire.KID, fact.kid.encode()), (wire.SIG, fact.sig),
+        ],
+    )  # fmt: skip
+
+
+def _checked(fact: Registered, verifier: CommandVerifier) -> Registered:
+    """What a worker would refuse is not sent: the compacted topic would then hold nothing else."""
+    key = wire.agent_key(fact.tenant, fact.agent_id)
+    try:
+        opened(key, fact.kid, fact.sig, fact.payload, verifier)
+    except ValueError as error:
+        raise ConfigError(f"agent {key}: {error}") from error
+    return fact
 
 
 def _key(agent: AgentFile) -> str:
@@ -83,3 +115,20 @@ def _new(agent: AgentFile, known: AgentFile | None) -> bool:
             f" {known.version}, which is in force; raise `version`"
         )
     return known is None or known.digest != agent.digest
+
+
+def _earned(agent: AgentFile, known: AgentFile | None, decided: bool) -> None:
+    place = unearned(known, agent)
+    if place:
+        raise Unearned(
+            f"agent {_key(agent)}: version {agent.version} adds {place}; only"
+            f" `tracefuse promote {_key(agent)} --to {place}` does, once its gate is passed"
+        )
+    if known is None or decided:
+        return
+    for grant in agent.grants:
+        if grant not in known.grants:
+            raise Unearned(
+                f"agent {_key(agent)}: nobody made the decision {grant.what!r} of {grant.by};"
+                " `promote` and `rollout` write `grants`, people don't"
+            )

@@ -1,25 +1,86 @@
-"""Which bundle an agent's runs get: a new one by its share, and back again at once. Edits the agent's file.
+"""Which bundle an agent's runs get: a new one in stages, and back again at once. Edits the agent's file.
 
-    rollout ──► version + 1 with a canary ──► rollback ──► version + 2 with the stable bundle alone
+    shadow ──gate──► 1 % ──gate──► 5 % ──gate──► 25 % ──gate──► all ──► rollback ──► the bundle before
 
 A file's new version is signed and in force everywhere within two seconds: each process tells which
 version it obeys (event `bundle`), gives new runs their bundle, and refuses calls of a withdrawn one.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
-from ingest.agent_file import AgentFile, Bundle, Track
+from ingest.agent_file import AgentFile, Bundle, Stage, Track
 from ingest.keys import Keys
 from ingest.settings import Settings
-from stream.registration import in_force, publish
+from stream.granting import bundle as granted
+from stream.granting import since
+from stream.registration import in_force
 from tracefuse import wire
 from tracefuse.errors import ConfigError
 
 ALL = 1.0
+# Of a file that declares none. Runs and share belong together: what went wrong in none of n runs goes
+# wrong in fewer than 3/n of all, at 95 % (rule of three; Hanley and Lippman-Hand, JAMA 249, 1983).
+STAGES = (
+    Stage(0.0, runs=30, success=0.9),
+    Stage(0.01, runs=30, success=0.9),
+    Stage(0.05, runs=60, success=0.95),
+    Stage(0.25, runs=300, success=0.99),
+    Stage(ALL),
+)
+
+
+class UnderWay(NamedTuple):
+    """A bundle that is being rolled out, and how far."""
+
+    bundle: str
+    share: float
+
+
+def under_way(agent: AgentFile) -> UnderWay | None:
+    """What is being rolled out; None where every run gets the stable bundle.
+
+    >>> under_way(AgentFile("refunds", bundles={"stable": Bundle("b1"), "canary": Bundle("b2", 0.05)}))
+    UnderWay(bundle='b2', share=0.05)
+    """
+    canary, shadow = agent.bundles.get("canary"), agent.bundles.get("shadow")
+    if canary is not None:
+        return UnderWay(canary.hash, canary.share)
+    return UnderWay(shadow.hash, 0.0) if shadow is not None else None
+
+
+def stages(agent: AgentFile) -> tuple[Stage, ...]:
+    """The declared stages, or the usual ones."""
+    return agent.rollout or STAGES
+
+
+def gate(agent: AgentFile, share: float) -> Stage:
+    """What must be shown at a share: of a share between two stages, what is asked at the lower one.
+
+    >>> gate(AgentFile("refunds"), 0.1).share
+    0.05
+    """
+    declared = stages(agent)
+    return next((stage for stage in reversed(declared) if stage.share <= share), declared[0])
+
+
+def following(agent: AgentFile, share: float) -> Stage:
+    """The stage after a share.
+
+    >>> following(AgentFile("refunds"), 0.05).share
+    0.25
+    """
+    return next((stage for stage in stages(agent) if stage.share > share), Stage(ALL))
+
+
+def began(agent: AgentFile, now: UnderWay) -> float | None:
+    """When a roll-out came to where it is (s, UTC); None where no grant tells."""
+    return since(agent, granted(*now))
 
 
 def rolled_out(agent: AgentFile, bundle: str, share: float) -> AgentFile:
-    """The agent with a bundle for a share of its runs, for all of them at 1.
+    """The agent with a bundle for a share of its runs: for none but as a shadow at 0, for all at 1.
 
     Raises
     ------
@@ -29,37 +90,62 @@ def rolled_out(agent: AgentFile, bundle: str, share: float) -> AgentFile:
     Examples
     --------
     >>> agent = AgentFile("refunds", bundles={"stable": Bundle("b1")})
-    >>> rolled_out(agent, "b2", 0.05).bundles
-    {'stable': Bundle(hash='b1', share=0.0), 'canary': Bundle(hash='b2', share=0.05)}
+    >>> rolled_out(agent, "b2", 0.05).bundles["canary"]
+    Bundle(hash='b2', share=0.05, previous='')
     >>> rolled_out(agent, "b2", 1.0).bundles
-    {'stable': Bundle(hash='b2', share=0.0)}
+    {'stable': Bundle(hash='b2', share=0.0, previous='b1')}
     """
-    if not 0.0 < share <= ALL:
-        raise ConfigError(f"share {share}: more than 0, at most 1")
+    if not 0.0 <= share <= ALL:
+        raise ConfigError(f"share {share}: from 0 to 1")
+    stable = agent.bundles.get("stable")
     if share == ALL:
-        return _with(agent, {"stable": Bundle(bundle)})
-    if "stable" not in agent.bundles:
+        if stable is None:
+            return _with(agent, {"stable": Bundle(bundle)})
+        before = stable.previous if stable.hash == bundle else stable.hash
+        return _with(agent, {"stable": Bundle(bundle, previous=before)})
+    if stable is None:
         raise ConfigError(
-            f"{agent.tenant}/{agent.agent} has no stable bundle to go back to: roll one out to all first"
+            f"{_name(agent)} has no stable bundle to go back to: roll one out to all first (--share 1)"
         )
-    return _with(agent, agent.bundles | {"canary": Bundle(bundle, share)})
+    # From here on `rollback` takes back what is new, never the bundle that proved itself.
+    kept = Bundle(stable.hash)
+    if share == 0.0:
+        return _with(agent, {"stable": kept, "shadow": Bundle(bundle)})
+    return _with(agent, {"stable": kept, "canary": Bundle(bundle, share)})
 
 
 def rolled_back(agent: AgentFile) -> AgentFile:
-    """The agent with its stable bundle alone. Raises `ConfigError` to the operator where it has none.
+    """The agent with its stable bundle alone, or with the one before where that runs alone already.
 
+    An agent with nothing to take back stays as it is: a second rollback does not go further than the first.
+
+    Raises
+    ------
+    ConfigError
+        To the operator: it has no stable bundle.
+
+    Examples
+    --------
     >>> agent = AgentFile("a", bundles={"stable": Bundle("b1"), "canary": Bundle("b2", 0.5)})
     >>> rolled_back(agent).bundles
-    {'stable': Bundle(hash='b1', share=0.0)}
+    {'stable': Bundle(hash='b1', share=0.0, previous='')}
+    >>> rolled_back(AgentFile("a", bundles={"stable": Bundle("b2", previous="b1")})).bundles
+    {'stable': Bundle(hash='b1', share=0.0, previous='')}
     """
     stable = agent.bundles.get("stable")
     if stable is None:
-        raise ConfigError(f"{agent.tenant}/{agent.agent} has no stable bundle to go back to")
-    return _with(agent, {"stable": msgspec.structs.replace(stable, share=0.0)})
+        raise ConfigError(f"{_name(agent)} has no stable bundle to go back to")
+    if under_way(agent) is not None:
+        return _with(agent, {"stable": Bundle(stable.hash)})
+    return _with(agent, {"stable": Bundle(stable.previous)}) if stable.previous else agent
 
 
 def _with(agent: AgentFile, bundles: dict[Track, Bundle]) -> AgentFile:
     return msgspec.structs.replace(agent, version=agent.version + 1, bundles=bundles)
+
+
+def _name(agent: AgentFile) -> str:
+    return wire.agent_key(agent.tenant, agent.agent)
 
 
 async def current(settings: Settings, keys: Keys, tenant: str, agent: str) -> AgentFile:
@@ -69,9 +155,3 @@ async def current(settings: Settings, keys: Keys, tenant: str, agent: str) -> Ag
     if found is None:
         raise ConfigError(f"{tenant}/{agent} has no file in force: publish one first")
     return found
-
-
-async def bring(settings: Settings, keys: Keys, agent: AgentFile) -> AgentFile:
-    """Publish a version; returns it."""
-    await publish(settings, keys, [agent])
-    return agent

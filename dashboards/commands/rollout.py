@@ -1,36 +1,118 @@
-"""`tracefuse rollout AGENT --to BUNDLE --share 0.05`: give a share of the runs another bundle; 1 is all."""
+"""`tracefuse rollout AGENT --to BUNDLE`, then `--next`: another bundle for the runs, stage by stage.
+
+Exit code 1 when the stage lacks something: nothing is changed then. `--share` jumps, and needs a reason.
+"""
 
 import argparse
 import asyncio
+import getpass
+from typing import NamedTuple
 
 from dashboards.naming import agent_of
 from dashboards.output import Output
 from ingest import keys
+from ingest.agent_file import AgentFile, Grant
 from ingest.settings import Settings
+from tracefuse.clock import now_us
+from tracefuse.errors import ConfigError
+
+OK, NO = 0, 1
+
+
+class Wanted(NamedTuple):
+    """Where a roll-out is to go, and what the gate before it misses."""
+
+    bundle: str
+    share: float
+    shown: str
+    lacking: list[str]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "agent", metavar="AGENT", help="TENANT/AGENT; without tenant: default/AGENT"
     )
-    parser.add_argument("--to", required=True, metavar="BUNDLE", help="hash of the bundle")
-    parser.add_argument("--share", type=float, default=0.01, help="of the runs, 0 to 1")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--to", default="", metavar="BUNDLE", help="its hash: begin the first stage")
+    what.add_argument(
+        "--next", action="store_true", help="the next stage, if this one's gate is passed"
+    )
+    parser.add_argument(
+        "--share", type=float, metavar="X",
+        help="with --to: this share of the runs (0 is the shadow) whatever was shown; name --by and --reason",
+    )  # fmt: skip
+    parser.add_argument("--by", default="", metavar="NAME", help="who decides; default: your login")
+    parser.add_argument("--reason", default="", help="goes into the record, for good")
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
+    from stream import granting, rollout
+    from stream.registration import publish
+
+    if options.share is not None and not (options.to and options.by and options.reason):
+        raise ConfigError("--share passes no gate: name the bundle (--to), --by and --reason")
+    held = keys.load(settings.keys_folder)
+    name = "/".join(agent_of(options.agent))
+    agent = asyncio.run(rollout.current(settings, held, *agent_of(options.agent)))
+    if options.next:
+        wanted = _next(agent, settings)
+    elif options.share is not None:
+        wanted = Wanted(options.to, options.share, "no gate was asked", [])
+    else:
+        wanted = _first(agent, options.to)
+    told = {"agent": name, "bundle": wanted.bundle, "shown": wanted.shown}
+    if wanted.lacking:
+        out.record(
+            told | {"granted": False, "lacking": wanted.lacking, "version": agent.version},
+            f"NOT WIDENED: {name} lacks for {granting.bundle(wanted.bundle, wanted.share)}:"
+            f" {'; '.join(wanted.lacking)} (so far: {wanted.shown})",
+        )
+        return NO
+    what = granting.bundle(wanted.bundle, wanted.share)
+    by, at = options.by or getpass.getuser(), granting.written(now_us() / 1e6)
+    grant = Grant(what, by, options.reason, at, wanted.shown)
+    new = granting.noted(rollout.rolled_out(agent, wanted.bundle, wanted.share), grant)
+    asyncio.run(publish(settings, held, [new], decided=True))
+    more = {"granted": True, "lacking": [], "version": new.version, "share": wanted.share}
+    out.record(
+        told | more,
+        f"{name} version {new.version}: {what} ({wanted.shown}); `tracefuse rollback {name}` takes it back",
+    )
+    return OK
+
+
+def _first(agent: AgentFile, bundle: str) -> Wanted:
+    """Where a roll-out begins."""
     from stream import rollout
 
-    held = keys.load(settings.keys_folder)
+    on, stable = rollout.under_way(agent), agent.bundles.get("stable")
+    if on is not None:
+        raise ConfigError(
+            f"{on.bundle} is being rolled out (share {on.share:g}): `--next` goes on, `tracefuse rollback`"
+            " takes it back"
+        )
+    if stable is not None and stable.hash == bundle:
+        raise ConfigError(f"every run gets {bundle} already")
+    return Wanted(bundle, rollout.stages(agent)[0].share, "the first stage", [])
 
-    async def carried_out() -> int:
-        agent = await rollout.current(settings, held, *agent_of(options.agent))
-        new = rollout.rolled_out(agent, options.to, options.share)
-        return (await rollout.bring(settings, held, new)).version
 
-    version = asyncio.run(carried_out())
-    out.record(
-        {"agent": options.agent, "version": version, "bundle": options.to, "share": options.share},
-        f"{options.agent} version {version}: {options.share:.0%} of the runs get {options.to};"
-        f" `tracefuse rollback {options.agent}` takes it back",
-    )
-    return 0
+def _next(agent: AgentFile, settings: Settings) -> Wanted:
+    """Where it goes on, and what this stage's gate still misses."""
+    from dashboards.clickhouse import client
+    from dashboards.shown import shown
+    from stream import rollout
+    from stream.proving import lacking
+
+    on = rollout.under_way(agent)
+    if on is None:
+        raise ConfigError("nothing is being rolled out: name a bundle (--to)")
+    began = rollout.began(agent, on)
+    if began is None:
+        raise ConfigError(
+            f"no grant tells since when {on.bundle} has its share: begin it again with"
+            f" --to {on.bundle} --share {on.share:g} --by … --reason …"
+        )
+    with client(settings) as connected:
+        proof = shown(connected, agent.tenant, agent.agent, bundle=on.bundle, since=began)
+    share = rollout.following(agent, on.share).share
+    return Wanted(on.bundle, share, str(proof), lacking(rollout.gate(agent, on.share), proof))

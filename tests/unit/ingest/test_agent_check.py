@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingest.agent_check import BadFile, parse, sense, spelt
-from ingest.agent_file import Approval, Tool
+from ingest.agent_file import AgentFile, Approval, Stage, Tool
 from ingest.registry import load
 from ingest.toml_lines import line_of, lines
 from tracefuse.errors import ConfigError
@@ -101,6 +101,8 @@ exact_loop = "ask"
 share = 0.25
 runs = 100
 success = 0.95
+[[rollout]]
+share = 1
 
 [[grants]]
 what = "environment prod"
@@ -216,6 +218,44 @@ def test_rules_have_names_of_their_own_and_somebody_who_decides() -> None:
         "refunds.toml: line 8: approvals[0].approvers: nobody could approve",
         "refunds.toml: line 10: approvals[1].name: there is another rule 'r'",
         "refunds.toml: line 13: approvals[1].approvers: nobody could approve",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((0, 0.05, 1), []),
+        ((1,), []),
+        ((0.05, 0.05, 1), ["line 5: rollout[1].share: 0.05 is not more than 0.05 before it"]),
+        ((0.05, 0, 1), ["line 5: rollout[1].share: 0 is not more than 0.05 before it"]),
+        ((0, 0, 1), ["line 5: rollout[1].share: there is another shadow stage (share 0)"]),
+        ((0, 0.25), ["line 5: rollout[1].share: the last stage has 0.25 of the runs, not 1"]),
+        (
+            (1, 0.5),
+            [
+                "line 5: rollout[1].share: 0.5 is not more than 1 before it",
+                "line 5: rollout[1].share: the last stage has 0.5 of the runs, not 1",
+            ],
+        ),
+    ],
+)
+def test_stages_rise_to_all(shares: tuple[float, ...], said: list[str]) -> None:
+    """Each wider than the one before, a shadow only first, everybody last; a file may declare none."""
+    agent = AgentFile("a", rollout=tuple(Stage(share) for share in shares))
+    text = 'agent = "a"\n' + "".join(f"[[rollout]]\nshare = {share}\n" for share in shares)
+    if not said:
+        assert parse(text) == agent
+        return
+
+    assert mistakes(text) == [f"refunds.toml: {one}" for one in said]
+    assert len(sense(agent)) == len(said)
+
+
+def test_a_gate_asks_something_that_can_be_shown() -> None:
+    """Nothing comes before dev; a gate that asks nothing would let everybody through."""
+    assert mistakes('agent = "a"\n[gates.dev]\nruns = 3\n[gates.prod]\nruns = 0\n') == [
+        "refunds.toml: line 2: gates.dev: no environment comes before dev: nothing can be shown",
+        "refunds.toml: line 4: gates.prod: asks nothing: name runs, success, days or approvers",
     ]
 
 

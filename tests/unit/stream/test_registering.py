@@ -5,10 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from ingest.agent_file import Gate, Grant
 from ingest.records import Registered, Signal
 from ingest.registry import AgentFile
+from stream import registering
 from stream.agent_state import new_agent
-from stream.registering import opened, sealed
+from stream.granting import environment
+from stream.registering import opened, sealed, unearned
 from tests.pipe import (
     AGENT,
     HUMAN,
@@ -107,6 +110,55 @@ def test_what_is_forged_broken_or_old_changes_nothing_and_alarms(name: str) -> N
     assert why in signal.sentence
     assert signal.evidence == {"record_id": fact.record_id, "kid": fact.kid, "in_force": 3}
     assert incident.signal == signal
+
+
+GRANT = Grant(environment("prod"), "ann")
+BEGAN = {"environment": "staging", "gates": {"prod": Gate(runs=9)}}
+PLACES = {"environments": ("staging", "prod")}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "place"),
+    [
+        (BEGAN, BEGAN, ""),
+        (BEGAN, BEGAN | PLACES, "prod"),
+        (BEGAN, BEGAN | {"environment": "prod"}, "prod"),
+        (BEGAN, BEGAN | PLACES | {"gates": {}}, "prod"),
+        (BEGAN | {"gates": {}}, PLACES | {"environment": "staging"}, "prod"),
+        (BEGAN, BEGAN | PLACES | {"grants": (GRANT,)}, ""),
+        # Granted once, given up since: the old decision does not count again.
+        (BEGAN | {"grants": (GRANT,)}, BEGAN | PLACES | {"grants": (GRANT,)}, "prod"),
+        (BEGAN, BEGAN | PLACES | {"grants": (Grant("environment dev", "ann"),)}, "prod"),
+        (BEGAN | PLACES | {"grants": (GRANT,)}, BEGAN | PLACES, ""),
+        (BEGAN | PLACES, BEGAN, ""),
+        (BEGAN, BEGAN | {"environments": ("dev", "staging")}, ""),
+        (None, BEGAN, ""),
+        (None, BEGAN | PLACES, "prod"),
+        (None, BEGAN | PLACES | {"grants": (GRANT,)}, ""),
+        (None, {"environment": "prod"}, ""),
+    ],
+)
+def test_an_environment_is_added_by_a_decision_alone(
+    before: dict[str, Any] | None, after: dict[str, Any], place: str
+) -> None:
+    """However the version names it, and whatever became of the gate."""
+    old = AgentFile(AGENT, **before) if before is not None else None
+
+    assert unearned(old, AgentFile(AGENT, **after)) == place
+
+
+def test_the_worker_refuses_what_nobody_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signed and whole, past the command line: an alarm, and the file stands. Control: without the check
+    the same version rules."""
+    pipe, wide = InForce(), registered(version=9, environment="prod")
+    before = pipe.file
+    [signal] = signals(pipe.tell(wide))
+
+    assert pipe.file == before
+    assert "it adds prod, and nobody has granted that" in signal.sentence
+    monkeypatch.setattr(registering, "unearned", lambda before, after: "")
+    assert pipe.tell(wide) == []
+    assert pipe.file.granted == ("prod",)
 
 
 def test_the_same_version_again_is_harmless() -> None:
