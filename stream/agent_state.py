@@ -16,7 +16,7 @@ from detectors import (
     Silence,
     StepVector,
 )
-from ingest.registry import AgentFile
+from ingest.agent_file import AgentFile
 from stream.agreements import Agreed, Pending, Sampling
 from stream.breaker import Breaker, State
 from stream.budgets import Ledger
