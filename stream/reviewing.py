@@ -120,8 +120,8 @@ class Reviewing:
 
     def allowed(self, agent: AgentState, step: Step) -> None:
         """A held call was allowed: put it aside if it is chosen, once however often it asks."""
-        name = _name(step.trace_id, step.call_id)
-        if name in agent.sampled or not chosen(step.call_id, step.src, agent.file.review_share):
+        name, share = _name(step.trace_id, step.call_id), agent.file.review_share
+        if not share or name in agent.sampled or not chosen(step.call_id, step.src, share):
             return
         agent.sampled[name] = Sampling(
             step.trace_id, step.call_id, step.tool, step.args_hash, step.user_id

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import statistics
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.sdk import CREDENTIAL, sdk
+from tests.sdk import CREDENTIAL, Sent, sdk
 from tracefuse import wire
 from tracefuse.backlog import MemoryBacklog
 from tracefuse.canonical import canonical, keyed_hash
@@ -119,6 +121,33 @@ def test_haste_is_bounded() -> None:
 
 
 # -- values ------------------------------------------------------------------------------------------
+
+
+def median_wait(sent: Sent, held: bool) -> float:
+    """Seconds from an event of a busy process to the transport: of 21 events, each alone."""
+    waits = []
+    for _ in range(21):
+        while sent.fuse.stats()["queued"]:
+            time.sleep(0.001)
+        before, began = len(sent.transport.sent), time.monotonic()
+        sent.fuse.emitter.emit(
+            Draft("tool.request", RUN, RUN.root, 0, tool="crm.pay", urgent=True, held=held)
+        )
+        while len(sent.transport.sent) == before:
+            time.sleep(0.0005)
+        waits.append(time.monotonic() - began)
+    return statistics.median(waits)
+
+
+def test_a_held_call_leaves_at_once_however_much_haste_there_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody waits for it: the budget of haste, which other urgent events have used up, binds it not."""
+    monkeypatch.setattr(Haste, "allows", lambda haste, now: False)
+    with sdk() as sent:
+        urgent, held = median_wait(sent, held=False), median_wait(sent, held=True)
+
+    assert held < urgent / 2
 
 
 def test_sizes_are_estimated_without_writing() -> None:
