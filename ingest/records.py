@@ -231,7 +231,7 @@ Judgement = Literal["right", "wrong"]
 
 
 class Review(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person signs afterwards: whether one call, this tool with these arguments, was rightly allowed."""
+    """What a person signs afterwards: whether one call with these arguments was rightly allowed."""
 
     trace_id: str
     call_id: str
