@@ -19,11 +19,11 @@ import pytest
 
 import tracefuse
 from ingest import keys
-from ingest.agent_file import AgentFile, Owner, Tool
+from ingest.agent_file import AgentFile, Approval, Owner, Tool
 from ingest.keys import Keys
 from ingest.provision import provision
 from ingest.settings import Settings
-from stream import orders
+from stream import approvals, orders
 from stream.registration import publish
 from tests.sinking import client
 from tests.workers import Processes
@@ -39,10 +39,14 @@ FILE = AgentFile(
         "crm.unrefund": Tool(access="write", decision_args=("order",)),
         "mail.send": Tool(access="write"),
     },
+    approvals=(
+        Approval("undoing", 'context.task == "undo" && args.order == 8', approvers=("eve",)),
+    ),
 )  # fmt: skip
 # The tool's side: what it did, in its own file. It fails for the order that `fails` names.
 HOOKS = """
 import pathlib
+import time
 
 FOLDER = pathlib.Path(__file__).parent
 
@@ -52,6 +56,8 @@ def unrefund(call):
         raise KeyError("no such refund")
     with (FOLDER / "log").open("a") as log:
         print(call.tool, call.decision_args["order"], call.call_id, file=log)
+    if (FOLDER / "hangs").exists():
+        time.sleep(600)
 
 HOOKS = {"crm.unrefund": unrefund}
 """
@@ -147,7 +153,7 @@ def stack(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(autouse=True)
 def clean(stack: Stack) -> None:
     """The tool's log is each test's own."""
-    for name in ("log", "fails"):
+    for name in ("log", "fails", "hangs"):
         (stack.folder / name).unlink(missing_ok=True)
 
 
@@ -282,3 +288,48 @@ def test_a_stopped_agent_takes_nothing_back(stack: Stack) -> None:
     assert before == []
     assert done.returncode == 0, done.stdout
     assert stack.log == ["7"]
+
+
+def test_a_person_lets_an_undo_go_on(stack: Stack) -> None:
+    """A rule of the agent's file sends it to somebody; the command waits, and goes on with the yes."""
+    trace_id = stack.run(("crm.refund", 8, "ok"))
+    digest = stack.plan(trace_id)["plan"]
+    with stack.started(trace_id, *stack.approved(digest)) as process:
+        asked: list[str] = []
+
+        def waiting() -> list[str]:
+            found = asyncio.run(approvals.waiting(stack.settings, time.time()))
+            asked.extend(one.approval_id for one in found if one.tool == "crm.unrefund")
+            return asked
+
+        until(waiting, "nobody asked")
+        before = stack.log
+        asyncio.run(approvals.answer(stack.settings, stack.keys, asked[0], True, "eve", "fine"))
+        out, error = process.communicate(timeout=PATIENCE)
+
+    assert before == []
+    assert (process.returncode, error) == (0, ""), out
+    assert stack.log == ["8"]
+
+
+def test_what_was_cut_short_is_not_done_again(stack: Stack) -> None:
+    """The command is killed within its hook: nobody knows how that ended, so a person has to look."""
+    trace_id = stack.run(("crm.refund", 9, "ok"))
+    (stack.folder / "hangs").touch()
+    plan = stack.plan(trace_id)
+    approved = stack.approved(plan["plan"])
+    with stack.started(trace_id, *approved) as process:
+        until(lambda: stack.log, "the hook never ran")
+        process.kill()
+    (stack.folder / "hangs").unlink()
+    again = stack.undo(trace_id, *approved)
+    listed = stack.undo(trace_id)
+    before = stack.log
+    named = stack.undo(trace_id, *approved, "--again", plan["changes"][0]["call_id"])
+
+    assert again.returncode == listed.returncode == 4
+    assert json.loads(again.stdout)["undone"] == []
+    assert json.loads(listed.stdout)["changes"][0]["word"] == "open"
+    assert before == ["9"]
+    assert named.returncode == 0, named.stderr
+    assert stack.log == ["9", "9"]
