@@ -54,6 +54,32 @@ class Asked(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     data_classes: tuple[str, ...] = ()  # sensitive data found in the arguments
 
 
+Origin = Literal["named", "listed", "ordered", "unknown"]
+
+
+class Value(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A telling value of an argument that nobody in charge named: whence, class, path, span.
+
+    `listed` stands in a result, `ordered` in a passage of one that gives orders, `unknown` nowhere.
+    """
+
+    origin: Origin
+    klass: str
+    path: str = ""
+    start: int = 0
+    end: int = 0
+
+
+class Provenance(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
+    """Where the values of a call's arguments come from, as far as the trace knew when it was requested."""
+
+    named: int = 0  # values that the user or the system said
+    values: list[Value] = []  # the others, the first of each class and origin
+    orders: bool = False  # some result of the trace gave orders about values
+    source: str = ""  # event id of the latest such result
+    cut: bool = False  # there were more values than were sent
+
+
 class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):
     """One operational action with the reasoning and context that it was decided in.
 
@@ -107,6 +133,7 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     run: RunTotals | None = None
     loop: Loop | None = None
     held: Asked | None = None  # of a request that waits for its verdict
+    provenance: Provenance | None = None  # of a request whose arguments hold telling values
 
 
 class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True):
@@ -373,6 +400,14 @@ class Census(msgspec.Struct, tag="census", gc=False, kw_only=True, omit_defaults
 
     src: Src = NO_SRC
     active: dict[str, int]
+
+
+class Reopened(msgspec.Struct, tag="reopened", gc=False, kw_only=True, omit_defaults=True):
+    """What detect tells correlate: an agent that a soft rule had stopped failed its trial."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
 
 
 class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defaults=True):

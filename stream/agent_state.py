@@ -123,6 +123,7 @@ class AgentState:
         default_factory=dict
     )  # allowed, to be judged; by trace/call
 
+    soft: bool = False  # what opened its breaker last was a soft rule
     active_until: float = 0.0  # counted as at work; record time at which that is looked at again
 
     def run(self, trace_id: str) -> RunState:

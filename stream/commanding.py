@@ -14,25 +14,24 @@ from ingest.topics import CONTROL_LOG
 from stream import sentences
 from stream.agent_state import (
     AWAITING_MAX,
-    MEASURED_MAX,
     ORDERS_KEPT,
     AgentState,
     Awaited,
     RunState,
 )
-from stream.breaker import PROBES, THROTTLE_MS, WAIT, Breaker, Event, Forced, State, Tick
+from stream.brake import obeys
+from stream.breaker import PROBES, THROTTLE_MS, Breaker, Event, Forced, State, Tick
 from stream.breaker import step as advance
 from stream.finding import Finding
 from stream.outputs import Forget, Line, Order
 from stream.saying import Saying, emitted_at, name, named
+from stream.withholding import Withholding
 from tracefuse import control
 from tracefuse.control import Command, Reason
 from tracefuse.signing import CommandVerifier
 
 # The alarm must be out within 5 s of the command: a tick of 0.5 s and the way of the alarm fit behind.
 ACK_SECONDS = 4.0
-# Status of a signal that would have stopped something, had its file not said otherwise.
-METRICS_ONLY = "metrics_only"
 # Scopes that a new owner says again; the control topic itself keeps them all.
 STANDING_MAX = 1000
 
@@ -46,12 +45,14 @@ class Commanding:
         Takes what follows.
     verifier
         Checks what people ordered.
+    withholding
+        Keeps stops from coming.
     """
 
-    def __init__(self, saying: Saying, verifier: CommandVerifier) -> None:
+    def __init__(self, saying: Saying, verifier: CommandVerifier, withholding: Withholding) -> None:
         # What this partition's scopes are told while they are not closed, for whoever owns it next.
         self.standing: dict[str, Command] = {}
-        self._saying, self._verifier = saying, verifier
+        self._saying, self._verifier, self._withholding = saying, verifier, withholding
 
     # -- what happened -----------------------------------------------------------------------------
 
@@ -70,8 +71,7 @@ class Commanding:
             run.signals[finding.detector] = finding.action
         if finding.event is not None:
             breaker = _target(agent, step, finding)
-            if finding.detector in agent.file.metrics_only:
-                self._measured(agent, step, breaker, said)
+            if self._withholding.takes(agent, step, breaker, finding, said):
                 return
             reason = Reason(
                 rule=finding.detector, text=finding.sentence,
@@ -80,26 +80,13 @@ class Commanding:
             order = self._advanced(agent, breaker, finding.event, reason, finding.action)
             if order is None:
                 return  # it stands open already
+            if breaker.scope == agent.breaker.scope:
+                agent.soft = obeys(finding.detector, finding.severity, breaker.scope)
             said |= {"scope": breaker.scope, "cmd_id": order.cmd_id}
         incident = order is not None or (finding.warning and finding.detector == "cost_cap")
         self._saying.signal(agent, step, incident=incident, **said)
         if order is not None:
             self._order(agent, order, step.trace_id)
-
-    def _measured(
-        self, agent: AgentState, step: Step | Run, breaker: Breaker, said: dict[str, Any]
-    ) -> None:
-        """What would have been stopped, said once in the time that the stop would have lasted at least."""
-        name, now = f"{said['detector']}/{breaker.scope}", self._saying.now
-        if now < agent.measured.get(name, 0.0):
-            return
-        agent.measured.pop(name, None)
-        agent.measured[name] = now + WAIT
-        if len(agent.measured) > MEASURED_MAX:
-            del agent.measured[next(iter(agent.measured))]
-        self._saying.signal(
-            agent, step, incident=False, **said | {"status": METRICS_ONLY, "scope": breaker.scope}
-        )
 
     def called(self, agent: AgentState, step: Step, event: Event) -> None:
         """Probes of half-open breakers: what the gate counts, calls of tools and of models."""
@@ -174,8 +161,11 @@ class Commanding:
     ) -> None:
         """Let an event act on a breaker, and command what follows."""
         order = self._advanced(agent, breaker, event, reason, "")
-        if order is not None:
-            self._order(agent, order, "")
+        if order is None:
+            return
+        self._order(agent, order, "")
+        if agent.soft and order.state == "open" and order.scope == agent.breaker.scope:
+            self._saying.reopened(agent)
 
     def _advanced(
         self, agent: AgentState, breaker: Breaker, event: Event, reason: Reason | None, action: str

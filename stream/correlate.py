@@ -1,7 +1,8 @@
 """What is wider than one agent: incidents, breakers of wide scopes. Pure core, and its small runner.
 
 One incident for each trip. A wide scope is stopped and released by people alone (`wide`); its state is
-mirrored into the owner's own control record. Shared causes will be decided here.
+mirrored into the owner's own control record. How many agents of a tenant soft rules may stop by themselves
+is counted here too (`braking`). Shared causes will be decided here.
 """
 
 import asyncio
@@ -15,10 +16,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from ingest import codec, metrics
 from ingest.keys import Keys
 from ingest.keys import load as load_keys
-from ingest.records import Incident, Src, Summary
+from ingest.records import Census, Incident, Reopened, Src, Summary
 from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, FLEET, INCIDENTS
-from stream import wide
+from stream import brake, wide
+from stream.brake import TenantState
+from stream.braking import Braking
 from stream.build import build
 from stream.dead_letters import letter
 from stream.outputs import Line, Order, Output
@@ -34,9 +37,17 @@ from tracefuse.signing import CommandVerifier
 log = logging.getLogger("tracefuse.correlate")
 
 GROUP = "tracefuse-correlate"
-_summary = msgspec.json.Decoder(Summary).decode
+_told = msgspec.json.Decoder(Summary | Census | Reopened).decode
 _signed = msgspec.json.Decoder(Signed).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+State = WideState | TenantState
+_dump = msgspec.msgpack.Encoder().encode
+_load = msgspec.msgpack.Decoder(State).decode
+
+
+def _fresh(key: str) -> State:
+    return brake.fresh(key) if key.startswith(brake.PREFIX) else wide.fresh(key)
 
 
 class Correlate:
@@ -55,9 +66,11 @@ class Correlate:
     def __init__(self, number: int, verifier: CommandVerifier):
         self.number = number
         self.verifier = verifier
-        self.partition: Partition[WideState] = Partition(
-            wide.fresh, wide.dump, wide.load, wide.SCOPES_MAX
+        keys_max = wide.SCOPES_MAX + brake.TENANTS_MAX
+        self.partition: Partition[State] = Partition(
+            _fresh, _dump, _load, keys_max, gone=lambda state: self._braking.gone(state)
         )
+        self._braking = Braking(self.partition)
         # What wide scopes are told while they are not closed, for whoever owns them next.
         self.standing: dict[str, Command] = {}
 
@@ -68,11 +81,13 @@ class Correlate:
         partition = self.partition
         partition.begin(offset, timestamp)
         found: list[Output] = []
-        for number, (_, state) in enumerate(partition.due()):
-            if wide.passed(state, partition.now, offset):
-                found.append(self._told(state, None, (FLEET, self.number, offset, -1, number)))
+        for number, (key, state) in enumerate(partition.due()):
+            if isinstance(state, TenantState):
+                self._braking.passed(key, state)
+            elif wide.passed(state, partition.now, offset):
+                found.append(self._commanded(state, None, (FLEET, self.number, offset, -1, number)))
         kind = wire.header(headers, wire.KIND)
-        judge = {codec.SUMMARIES: self._summary, codec.ORDERS: self._order}.get(kind)
+        judge = {codec.SUMMARIES: self._told, codec.ORDERS: self._order}.get(kind)
         if judge is None:
             return found
         for number, line in enumerate(codec.lines(value)):
@@ -84,9 +99,16 @@ class Correlate:
                 found.append(Line(DLQ, f"{FLEET}/{self.number}", codec.DEAD, dead))
         return found
 
-    def _summary(self, src: Src, line: bytes) -> list[Output]:
-        summary = _summary(line)
-        return [self._incident(src, summary)] if self.partition.accepts(summary.src) else []
+    def _told(self, src: Src, line: bytes) -> list[Output]:
+        """What an owner of agents tells: a trip or an alarm, or how many of them are at work."""
+        fact = _told(line)
+        if not self.partition.accepts(fact.src):
+            return []
+        if isinstance(fact, Census):
+            return self._braking.census(src, fact)
+        if isinstance(fact, Reopened):
+            return self._braking.opened(src, fact.tenant, fact.agent_id)
+        return [self._incident(src, fact), *self._braking.trip(src, fact)]
 
     def _order(self, src: Src, line: bytes) -> list[Output]:
         """A person's signed word: mirrored into the owner's own record."""
@@ -95,11 +117,12 @@ class Correlate:
         if command is None:
             return []
         state = partition.open(command.scope)
+        assert isinstance(state, WideState), "no scope is named like a brake"
         changed = wide.obey(state, command, partition.now, partition.offset)
         partition.close(command.scope, state)
-        return [self._told(state, command.reason, src)] if changed else []
+        return [self._commanded(state, command.reason, src)] if changed else []
 
-    def _told(self, state: WideState, reason: Reason | None, src: Src) -> Order:
+    def _commanded(self, state: WideState, reason: Reason | None, src: Src) -> Order:
         command = wide.command(state, reason, src)
         self.standing.pop(command.scope, None)
         if command.state != "closed":
@@ -127,6 +150,7 @@ class Correlate:
 
     def restore(self, marker: Marker, cells: dict[str, bytes]) -> None:
         self.partition.restore(marker, cells)
+        self._braking.restored(cells)
         standing = msgspec.json.decode(marker.own, type=list[Command]) if marker.own else []
         self.standing = {command.scope: command for command in standing}
 

@@ -15,6 +15,15 @@ class Line(NamedTuple):
     value: bytes
 
 
+class Placed(NamedTuple):
+    """One line for a partition that is named: what every owner must hear has no key."""
+
+    topic: str
+    partition: int
+    kind: bytes
+    value: bytes
+
+
 class Order(NamedTuple):
     """A command for the control topic and its log; the edge adds term and time, and signs it."""
 
@@ -34,4 +43,4 @@ class Answer(NamedTuple):
     kid: str
 
 
-Output = Line | Order | Forget | Answer
+Output = Line | Placed | Order | Forget | Answer

@@ -62,6 +62,8 @@ class Partition(Generic[S]):
         State to bytes and back, exactly.
     keys_max
         Keys held at most, >= 1; beyond it the one applied longest ago goes.
+    gone
+        Hears of each that goes so.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Partition(Generic[S]):
         dump: Callable[[S], bytes],
         load: Callable[[bytes], S],
         keys_max: int,
+        gone: Callable[[S], None] | None = None,
     ):
+        self._gone = gone
         self._fresh, self._dump, self._load, self.keys_max = fresh, dump, load, keys_max
         self.offset = -1
         self.now = 0.0
@@ -166,8 +170,11 @@ class Partition(Generic[S]):
     def _evict(self) -> None:
         while len(self._states) >= self.keys_max:
             oldest = next(iter(self._states))
+            state = self.get(oldest) if self._gone else None
             self.drop(oldest)
             self.evicted += 1
+            if self._gone and state is not None:
+                self._gone(state)
 
     def _before(self, key: str) -> None:
         if self._snapshot is not None and key in self._snapshot.pending:

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from ingest import codec
 from ingest.topics import CONTROL, CONTROL_LOG, TOPICS, VERDICTS
-from stream.outputs import Answer, Forget, Line, Order, Output
+from stream.outputs import Answer, Forget, Line, Order, Output, Placed
 from tracefuse import control, life, wire
 from tracefuse.control import Command
 from tracefuse.credentials import envelope_key
@@ -47,8 +47,8 @@ class Publisher:
         waiting: list[Any] = await self._answers(o for o in outputs if isinstance(o, Answer))
         envelopes: dict[tuple[str, int, bytes], list[bytes]] = {}
         for output in outputs:
-            if isinstance(output, Line):
-                partition = wire.partition_of(output.key, TOPICS[output.topic].partitions)
+            if isinstance(output, Line | Placed):
+                partition = _place(output)
                 envelopes.setdefault((output.topic, partition, output.kind), []).append(
                     output.value
                 )
@@ -131,6 +131,12 @@ class Publisher:
         return await self._producer.send(
             topic, value, key=key.encode(), partition=place, headers=headers
         )
+
+
+def _place(line: Line | Placed) -> int:
+    if isinstance(line, Placed):
+        return line.partition
+    return wire.partition_of(line.key, TOPICS[line.topic].partitions)
 
 
 def _chunks(lines: list[bytes]) -> Iterable[bytes]:

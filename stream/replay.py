@@ -1,8 +1,8 @@
 """Computing every decision again from the stored inputs, and comparing it with what was published.
 
 Runs the same pure cores without Faust, without a clock: `agent.events.v1` gives the facts that the
-inbox must hold, the inbox gives signals and commands, `agent.fleet.v1` gives incidents and
-commands of wide scopes.
+inbox must hold, the inbox gives signals and commands, `agent.fleet.v1` gives incidents,
+commands of wide scopes, and brakes that stand in the inbox again.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from stream import checkpoint
 from stream.build import build
 from stream.checkpoint import Saved
 from stream.correlate import cores as wide_cores
-from stream.outputs import Answer, Line, Order, Output
+from stream.outputs import Answer, Line, Order, Output, Placed
 from stream.partition import Marker
 from stream.worker import Cores, cores
 from tracefuse import control, verdicts, wire
@@ -134,7 +134,7 @@ def _said(output: Output) -> tuple[Identity, bytes] | None:
         src = output.verdict.src
         assert src is not None
         return (VERDICTS, "verdict", src), verdicts.encode(output.verdict)
-    if isinstance(output, Line):
+    if isinstance(output, Line | Placed):
         marked = _marked(output.value)
         if marked.src is not None:
             return (output.topic, marked.type, marked.src), output.value
@@ -205,8 +205,9 @@ async def _checkpoints(settings: Settings, keys: Keys) -> dict[tuple[str, int], 
 _RESULTS = {
     EVENTS: (INBOX,),
     INBOX: (SIGNALS, CONTROL_LOG, FLEET, VERDICTS, APPROVALS),
-    FLEET: (INCIDENTS, CONTROL_LOG),
+    FLEET: (INCIDENTS, CONTROL_LOG, INBOX),
 }
+_INPUT, _RESULT = "input", "result"
 
 
 class _Log:
@@ -214,18 +215,18 @@ class _Log:
 
     def __init__(self, consumer: AIOKafkaConsumer):
         self._consumer = consumer
-        self._ends: dict[str, dict[TopicPartition, int]] = {}
+        self._ends: dict[tuple[str, str], dict[TopicPartition, int]] = {}
 
-    async def fix(self, topic: str) -> None:
-        """Remember where the topic ends now."""
+    async def fix(self, topic: str, role: str) -> None:
+        """Remember where the topic ends now, for when it is read in this role."""
         partitions = [TopicPartition(topic, n) for n in range(TOPICS[topic].partitions)]
-        self._ends[topic] = await self._consumer.end_offsets(partitions)
+        self._ends[topic, role] = await self._consumer.end_offsets(partitions)
 
     async def records(
-        self, topic: str, starts: dict[int, int] | None = None
+        self, topic: str, role: str, starts: dict[int, int] | None = None
     ) -> AsyncIterator[ConsumerRecord]:
         """All partitions at once, each in its order; `starts` by partition, from 0 where none."""
-        ends = self._ends[topic]
+        ends = self._ends[topic, role]
         begins = await self._consumer.beginning_offsets(list(ends))
         self._consumer.assign(list(ends))
         for tp in ends:
@@ -254,8 +255,11 @@ async def verify(settings: Settings, keys: Keys, base_path: Path | None = None) 
     }
     async with reader(settings.bootstrap) as consumer:
         log = _Log(consumer)
-        for topic in (INCIDENTS, SIGNALS, CONTROL_LOG, VERDICTS, APPROVALS, FLEET, INBOX, EVENTS):
-            await log.fix(topic)  # results before inputs: every result has its input in view
+        # Results before inputs: every result has its input in view. Inbox and fleet are both.
+        for topic in sorted({topic for written in _RESULTS.values() for topic in written}):
+            await log.fix(topic, _RESULT)
+        for topic in (FLEET, INBOX, EVENTS):
+            await log.fix(topic, _INPUT)
         make: Cores = {**cores(keys), **wide_cores(keys)}
         for source in (EVENTS, INBOX, FLEET):
             await _stage(log, make, source, base, applied, report)
@@ -273,7 +277,7 @@ async def _stage(
         if topic == source:
             made[number].restore(marker, cells)
     after = {n: core.partition.offset + 1 for n, core in made.items() if base.parts}
-    async for record in log.records(source, after):
+    async for record in log.records(source, _INPUT, after):
         if wire.header(record.headers, wire.KIND) == codec.OWNER:
             written = codec.owner(record.value).build
             if written != build():
@@ -285,7 +289,7 @@ async def _stage(
     floor = {tp: marker.offset for tp, (marker, _) in starts.items()}
     for topic in _RESULTS[source]:
         anywhere = dict.fromkeys(range(TOPICS[topic].partitions), 0) if base.parts else None
-        async for record in log.records(topic, anywhere):
+        async for record in log.records(topic, _RESULT, anywhere):
             _compare(comparison, record, source, floor)
     comparison.finish(applied)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ingest import codec
-from ingest.records import Run, Signal, Src, Step, Summary
+from ingest.records import Reopened, Run, Signal, Src, Step, Summary
 from ingest.topics import FLEET, INBOX, SIGNALS
 from stream.agent_state import AgentState
 from stream.outputs import Line, Output
@@ -79,6 +79,11 @@ class Saying:
                 src=self.take(), signal=signal, owner=owner.name, routes=list(owner.routes)
             )
             self.put(Line(FLEET, "", codec.SUMMARIES, codec.encode(summary)))
+
+    def reopened(self, agent: AgentState) -> None:
+        """An agent failed its trial: it counts again towards the blast radius."""
+        again = Reopened(src=self.take(), tenant=agent.tenant, agent_id=agent.agent_id)
+        self.put(Line(FLEET, "", codec.SUMMARIES, codec.encode(again)))
 
 
 def name(prefix: str, src: Src) -> str:

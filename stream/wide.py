@@ -8,8 +8,6 @@ Their probes are not counted: each gate lets a few calls through, and each agent
 from dataclasses import dataclass, field
 from math import inf
 
-import msgspec
-
 from ingest.records import Src
 from stream.breaker import PROBES, Breaker, Calm, Event, Forced, State, Tick, step
 from tracefuse import people
@@ -45,10 +43,6 @@ class WideState:
 def fresh(scope: str) -> WideState:
     """A scope of which nobody has spoken."""
     return WideState(Breaker(scope))
-
-
-dump = msgspec.msgpack.Encoder().encode
-load = msgspec.msgpack.Decoder(WideState).decode
 
 
 def order(signed: Signed, verifier: CommandVerifier, now: float) -> Command | None:

@@ -14,10 +14,13 @@ import msgspec
 from ingest import codec
 from ingest.records import (
     Acknowledged,
+    AgentFact,
+    Census,
     DeadLetter,
     Fact,
     Ordered,
     Registered,
+    Reopened,
     Signal,
     Step,
     Summary,
@@ -197,7 +200,7 @@ class Pipe:
                 boxes.setdefault(wire.partition_of(line.key), []).append(line.value)
         return [out for box, found in boxes.items() for out in self.inbox(box, b"\n".join(found))]
 
-    def tell(self, *facts: Fact) -> list[Output]:
+    def tell(self, *facts: AgentFact) -> list[Output]:
         """Facts that people or other stages write into the inbox."""
         out: list[Output] = []
         for fact in facts:
@@ -271,8 +274,9 @@ def signals(outputs: Sequence[Output]) -> list[Signal]:
 
 
 def summaries(outputs: Sequence[Output]) -> list[Summary]:
-    """What correlate was told, in order."""
-    return found(outputs, FLEET, Summary)
+    """Trips and alarms that correlate was told of, in order."""
+    told = found(outputs, FLEET, Summary | Census | Reopened)
+    return [fact for fact in told if isinstance(fact, Summary)]
 
 
 def acknowledged(outputs: Sequence[Output]) -> list[Acknowledged]:

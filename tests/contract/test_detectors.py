@@ -127,6 +127,15 @@ def digest() -> str:
     return found.hexdigest()
 
 
+def test_what_is_statistical_obeys_the_brake() -> None:
+    """A limit that somebody set never does; the rules that judge by shares are named here."""
+    soft = {name for name, entry in CATALOGUE.items() if entry.soft}
+    statistical = {name for name, e in CATALOGUE.items() if e.evidence_class == "statistical"}
+
+    assert soft - statistical == {"error_rate", "latency"}
+    assert statistical <= soft
+
+
 def test_the_tables_name_the_same_detectors() -> None:
     """Each detector has its class, its catalogue entry and its case here."""
 

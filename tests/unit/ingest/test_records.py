@@ -11,6 +11,7 @@ from ingest import codec
 from ingest.records import (
     Ack,
     Alive,
+    Braked,
     DeadLetter,
     Decided,
     Fact,
@@ -43,6 +44,7 @@ FACTS: list[Fact] = [
             sig=b"\xff\x00", payload=b'{"approved":true}'),
     Reviewed(record_id="r", tenant="acme", agent_id="refunds", trace_id="t", call_id="c",
              kid="human/1", sig=b"\xff\x00", payload=b'{"label":"wrong"}'),
+    Braked(src=SRC, tenant="acme", until=1_795_000_300.123),
 ]  # fmt: skip
 
 
