@@ -18,11 +18,13 @@ from ingest.records import (
     DeadLetter,
     Incident,
     Run,
+    Sampled,
     Signal,
     Step,
 )
 from ingest.settings import Settings
 from ingest.topics import (
+    APPROVALS,
     CONTROL_LOG,
     DLQ,
     EVENTS,
@@ -198,7 +200,7 @@ def test_without_the_look_up_it_would_be_stored_twice(
 
 
 def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -> None:
-    """Steps, findings, commands, acknowledgements, incidents, verdicts, dead letters, future events."""
+    """Steps, findings, commands, acknowledgements, incidents, verdicts, approvals, dead letters."""
     who: dict[str, Any] = {"tenant": TENANT, "agent_id": AGENT, "src": SRC}
     step = Step(
         step_id="s1", phase="request", trace_id=TRACE, span_id="b" * 16, action="tool", **who
@@ -221,6 +223,7 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
         topic=EVENTS, partition=0, offset=0, line=0, reason="malformed", sha256="0", raw=b"\xff"
     )
     verdict = Verdict(call_id="c", attempt=1, trace_id=TRACE, boot_id="b", word="deny", **who)
+    sampled = Sampled(trace_id=TRACE, call_id="c", tool="t", at=1.0, **who)
     inbox = codec.envelope([codec.encode(run), codec.encode(step)])
 
     async def play() -> None:
@@ -231,6 +234,7 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
         await put(settings, CONTROL_LOG, codec.COMMANDS, control.encode(command))
         await put(settings, CONTROL_LOG, codec.ACKS, codec.encode(ack))
         await put(settings, INCIDENTS, codec.INCIDENTS, codec.encode(incident))
+        await put(settings, APPROVALS, codec.APPROVALS, codec.encode(sampled))
         line = sealed(held, verdict)
         await put(settings, VERDICTS, codec.VERDICTS, line)
         await put(settings, DLQ, codec.DEAD, codec.encode(letter))
@@ -239,7 +243,7 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
         await send(settings, held, [[future]])
         async with sinking(settings, held) as task:
             await until(lambda: count(db, table="dead_letters") == 2, 60, task)
-            for table in ("steps", "signals", "incidents", "verdicts", "events_raw"):
+            for table in ("steps", "signals", "incidents", "verdicts", "approvals", "events_raw"):
                 await until(partial(count, db, table=table), 60, task)
             await until(lambda: count(db, table="control_log") == 2, 60, task)
         async with sinking(settings, held) as task:  # its marks come from ClickHouse
