@@ -43,7 +43,7 @@ _RUNS = (
     + """
 SELECT
     toString(toDate(at)) AS day, any(environment), any(task_type), sum(cost_usd),
-    sum(input_tokens + output_tokens)
+    sum(input_tokens + output_tokens), arraySort(groupUniqArrayIf(tool, action = 'tool'))
 FROM done
 WHERE status != 'not_run'
 GROUP BY trace_id, day
@@ -64,5 +64,11 @@ def history(
     return (
         [ToolUse(*row) for row in rows(_TOOLS)],
         [Minute(*row) for row in rows(_MINUTES)],
-        [RunUse(*row) for row in rows(_RUNS)],
+        [_run(*row) for row in rows(_RUNS)],
     )
+
+
+def _run(
+    day: str, environment: str, task: str, usd: float, tokens: int, tools: list[str]
+) -> RunUse:
+    return RunUse(day, environment, task, usd, tokens, tuple(tools))

@@ -1,7 +1,7 @@
 """The narrowest file that fits what an agent did: its tools, its rates, its money, and nothing else. Pure.
 
 A suggestion only ever takes away from the file in force. What history can't tell (whether a tool writes,
-who owns the agent) is left to its owner, in notes.
+who owns the agent, what a history too short has not shown) is left to its owner, in notes.
 """
 
 import re
@@ -14,11 +14,15 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from ingest.agent_file import Access, AgentFile, Approval, Budgets, Limits, Tool
+from ingest.agent_habits import ENOUGH_RUNS, habits
 
 # Over the 99th percentile: minutes of the clock hold as little as half of the busiest 60 seconds, and a
 # day may well be busier than those that were seen.
 HEADROOM = 2.0
 SHARE = 0.99
+# Of fewer values the highest one is less than the 99th percentile with a chance of 5 % or more, since
+# 0.99^299 = 0.05: the cap is doubled once more, and says what is known rather than what is usual.
+ENOUGH_VALUES = 299
 LEAST = 1e-6  # money is counted in micro-USD
 TASKS_MAX = 50  # more of them are made by a program, and say nothing
 _ARGUMENT = re.compile(r"\bargs\.([A-Za-z_][A-Za-z0-9_]*)")
@@ -43,13 +47,14 @@ class Minute(NamedTuple):
 
 
 class RunUse(NamedTuple):
-    """One run on one day."""
+    """One run on one day, and the tools that it called."""
 
     day: str
     environment: str
     task: str
     usd: float
     tokens: int
+    tools: tuple[str, ...] = ()
 
 
 class Suggestion(NamedTuple):
@@ -80,25 +85,31 @@ def suggest(
     """
     base, notes = current or fresh, [] if current else ["name an owner, a purpose and a review day"]
     used = {use.tool: use for use in uses}
-    tools = _tools(base, used, notes)
+    tools = _tools(base, used, notes, len(runs))
     file = replace(
         base,
         version=base.version + 1 if current else 1,
         tools=tools,
         fallbacks={k: v for k, v in base.fallbacks.items() if k == "output" or k in tools},
-        approvals=_rules(base.approvals, tools, notes),
+        approvals=_rules(base, tools, notes) + _habits(base, tools, runs),
         limits=_limits(base, minutes),
         **_places(base, runs, current is None),
-        tasks=_tasks(base.tasks, runs),
+        tasks=_tasks(base.tasks, runs, notes),
     )
     budgets = _budgets(base.budgets, runs)
     file = replace(file, budgets=budgets, tools=_affordable(tools, budgets))
     return Suggestion(file, notes, _unused(base, used, file) if current else [])
 
 
-def _tools(base: AgentFile, used: dict[str, ToolUse], notes: list[str]) -> dict[str, Tool]:
+def _tools(
+    base: AgentFile, used: dict[str, ToolUse], notes: list[str], runs: int
+) -> dict[str, Tool]:
     undone = {base.tools[name].undo for name in used if name in base.tools}
-    kept = {name: tool for name, tool in base.tools.items() if name in used or name in undone}
+    spared = {name for name in base.tools if _spared(base.tools[name], runs)} - set(used) - undone
+    kept = {n: tool for n, tool in base.tools.items() if n in used or n in undone or n in spared}
+    if spared:
+        listed = ", ".join(f"`{name}`" for name in base.tools if name in spared)
+        notes.append(f"{runs} runs are too few to call {listed} unused ({ENOUGH_RUNS} would do)")
     for name, use in used.items():
         if name not in base.tools:
             notes.append(
@@ -116,14 +127,28 @@ def _tools(base: AgentFile, used: dict[str, ToolUse], notes: list[str]) -> dict[
     return kept
 
 
-def _rules(
-    rules: tuple[Approval, ...], tools: dict[str, Tool], notes: list[str]
-) -> tuple[Approval, ...]:
+def _spared(tool: Tool, runs: int) -> bool:
+    """What can't be taken back is not granted on a guess, however short the history."""
+    return runs < ENOUGH_RUNS and tool.access != "irreversible"
+
+
+def _rules(base: AgentFile, tools: dict[str, Tool], notes: list[str]) -> tuple[Approval, ...]:
     declared = {name for tool in tools.values() for name in tool.decision_args}
-    kept = tuple(rule for rule in rules if set(_ARGUMENT.findall(rule.when)) <= declared)
-    gone = [rule.name for rule in rules if rule not in kept]
+    kept = tuple(rule for rule in base.approvals if set(_ARGUMENT.findall(rule.when)) <= declared)
+    gone = [rule.name for rule in base.approvals if rule not in kept]
     notes += [f"rule `{name}` asks of tools that are gone: it went with them" for name in gone]
     return kept
+
+
+def _habits(
+    base: AgentFile, tools: dict[str, Tool], runs: Sequence[RunUse]
+) -> tuple[Approval, ...]:
+    """Rules for the owner to answer; one of that name in force stands."""
+    known = {rule.name for rule in base.approvals}
+    if not base.owner.name:
+        return ()
+    found = habits(tools, ((run.task, run.tools) for run in runs), base.owner.name)
+    return tuple(rule for rule in found if rule.name not in known)
 
 
 def _limits(base: AgentFile, minutes: Iterable[Minute]) -> dict[Access, Limits]:
@@ -151,7 +176,8 @@ def _budgets(known: Budgets, runs: Sequence[RunUse]) -> Budgets:
         for run in runs:
             days[run.day] += getattr(run, unit)
         day = _cap(getattr(known, f"day_{unit}"), days.values())
-        run_ = _least(_cap(getattr(known, f"run_{unit}"), [getattr(r, unit) for r in runs]), day)
+        spent = [getattr(run, unit) for run in runs]
+        run_ = _least(_cap(getattr(known, f"run_{unit}"), spent), day)
         hour = _least(getattr(known, f"hour_{unit}"), day)
         call = _least(_least(getattr(known, f"call_{unit}"), run_), hour)
         kind = int if unit == "tokens" else float
@@ -184,8 +210,12 @@ def _places(base: AgentFile, runs: Sequence[RunUse], fresh: bool) -> dict[str, A
     return {"environment": home, "environments": kept if base.environments or len(kept) > 1 else ()}
 
 
-def _tasks(patterns: tuple[str, ...], runs: Sequence[RunUse]) -> tuple[str, ...]:
+def _tasks(patterns: tuple[str, ...], runs: Sequence[RunUse], notes: list[str]) -> tuple[str, ...]:
     seen = sorted({run.task for run in runs})
+    if len(runs) < ENOUGH_RUNS:
+        if any(seen):
+            notes.append(f"{len(runs)} runs are too few to tell its tasks ({ENOUGH_RUNS} would do)")
+        return patterns
     if patterns:
         return tuple(p for p in patterns if any(fnmatchcase(task, p) for task in seen)) or patterns
     return tuple(seen) if 0 < len(seen) <= TASKS_MAX and all(seen) else ()
@@ -206,7 +236,8 @@ def _cap(known: float, seen: Iterable[float]) -> float:
     """The 99th percentile with headroom, never above the cap in force; that one where nothing was seen."""
     ranked = sorted(seen)
     most = ranked[ceil(SHARE * len(ranked)) - 1] if ranked else 0
-    return _least(rounded(most * HEADROOM), known) or known
+    headroom = HEADROOM if len(ranked) >= ENOUGH_VALUES else 2 * HEADROOM
+    return _least(rounded(most * headroom), known) or known
 
 
 def rounded(value: float) -> float:

@@ -55,8 +55,8 @@ def test_a_history_counts_what_happened_once(client: Client) -> None:
     assert uses == [ToolUse("crm.find", 3, 200.0, 0.02, 100)]
     assert minutes == [Minute("crm.find", minute, 2)]
     assert sorted(runs) == [
-        RunUse(f"{NOON:%Y-%m-%d}", "prod", "refund", 0.0, 0),
-        RunUse(f"{NOON:%Y-%m-%d}", "prod", "refund", 0.52, 600),
+        RunUse(f"{NOON:%Y-%m-%d}", "prod", "refund", 0.0, 0, ("crm.find",)),
+        RunUse(f"{NOON:%Y-%m-%d}", "prod", "refund", 0.52, 600, ("crm.find",)),
     ]
 
 
@@ -65,8 +65,8 @@ def test_a_suggestion_is_made_of_it(client: Client) -> None:
     made = suggest(None, AgentFile("refunds", "acme"), *history(client, "acme", "refunds", days=14))
 
     assert set(made.file.tools) == {"crm.find"}
-    assert (made.file.environment, made.file.tasks) == ("prod", ("refund",))
-    assert made.file.limits["write"].per_minute == 4
+    assert (made.file.environment, made.file.tasks) == ("prod", ())
+    assert made.file.limits["write"].per_minute == 8
 
 
 def test_an_unknown_agent_has_none(client: Client) -> None:
