@@ -3,7 +3,7 @@
 The inbox decides, so this is the only gate that counts; what the command line checked before is a courtesy.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,10 +12,13 @@ from ingest.agent_check import sense, spelt
 from ingest.agent_file import AgentFile
 from ingest.records import Registered
 from stream import sentences
-from stream.agent_state import AgentState
 from stream.granting import environment
 from tracefuse import wire
 from tracefuse.signing import CommandSigner, CommandVerifier
+
+if TYPE_CHECKING:
+    # With it come all detectors: a second in which a rollback would wait for its own imports.
+    from stream.agent_state import AgentState
 
 AUTHOR = "registry/"  # of key ids
 _decode = msgspec.json.Decoder(AgentFile).decode
@@ -70,7 +73,7 @@ def unearned(before: AgentFile | None, after: AgentFile) -> str:
     return ""
 
 
-def take(agent: AgentState, fact: Registered, verifier: CommandVerifier) -> dict[str, Any] | None:
+def take(agent: "AgentState", fact: Registered, verifier: CommandVerifier) -> dict[str, Any] | None:
     """Bring a version into force. Otherwise what the alarm says; the agent's state is then untouched."""
     try:
         file = opened(
@@ -88,7 +91,7 @@ def take(agent: AgentState, fact: Registered, verifier: CommandVerifier) -> dict
     return None
 
 
-def _alarm(agent: AgentState, fact: Registered, why: str) -> dict[str, Any]:
+def _alarm(agent: "AgentState", fact: Registered, why: str) -> dict[str, Any]:
     return {
         "detector": "registry", "evidence_class": "rule", "severity": "high", "action": "log",
         "sentence": sentences.refused_file(why), "evidence": {

@@ -1,6 +1,8 @@
 """What every command promises: one clear line, an exit code that means something, no trace."""
 
 import json
+import subprocess
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -133,3 +135,16 @@ def test_tables_align_and_stay_inert(capsys: pytest.CaptureFixture[str]) -> None
     ] * 3
     assert "\x1b" not in "".join(lines)
     assert "\x07" not in "".join(lines)
+
+
+@pytest.mark.parametrize("command", ["promote", "rollout", "rollback"])
+def test_who_only_edits_a_file_waits_for_no_detectors(command: str) -> None:
+    """They bring numerical libraries that take seconds to load; a rollback is to be heard within two."""
+    code = (
+        f"import sys, dashboards.cli, dashboards.commands.{command}\n"
+        "from stream import granting, registration, rollout\n"
+        "print([name for name in ('river', 'scipy', 'faust', 'clickhouse_connect') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
