@@ -59,7 +59,8 @@ async def publish(
         To the operator, before anything is sent: a file's version is lower than the one in force, or no
         worker would take it.
     Unearned
-        To the person, likewise: it adds an environment, or a decision that nobody made.
+        To the person, likewise: it adds an environment, or a decision that nobody made; or the decision
+        was made on a version that is no longer in force.
     """
     known = await in_force(settings, keys)
     new = [agent for agent in agents if _new(agent, known.get(_key(agent)))]
@@ -124,7 +125,13 @@ def _earned(agent: AgentFile, known: AgentFile | None, decided: bool) -> None:
             f"agent {_key(agent)}: version {agent.version} adds {place}; only"
             f" `tracefuse promote {_key(agent)} --to {place}` does, once its gate is passed"
         )
-    if known is None or decided:
+    if decided:
+        if known is not None and agent.version != known.version + 1:
+            raise Unearned(
+                f"agent {_key(agent)}: version {known.version} came into force meanwhile; look, and try again"
+            )
+        return
+    if known is None:
         return
     for grant in agent.grants:
         if grant not in known.grants:
