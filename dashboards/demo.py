@@ -19,6 +19,7 @@ import msgspec
 from dashboards import clickhouse, cpu, runfile
 from dashboards.child import bound
 from dashboards.demo_facts import Account, quantiles
+from dashboards.demo_person import Person
 from dashboards.demo_progress import Progress
 from dashboards.demo_report import Report, report
 from dashboards.demo_store import DemoStore
@@ -26,12 +27,12 @@ from dashboards.output import Output
 from ingest.keys import Keys
 from ingest.settings import Settings
 from ingest.simulate.fleet import prepare
-from ingest.simulate.journal import Change, Refusal, Tail
+from ingest.simulate.journal import Change, Mark, Refusal, Tail, Told
 from ingest.simulate.roles import Role, fleet
 from tracefuse.clock import monotonic, now_us
 from tracefuse.errors import ConfigError
 
-# The last fault begins after 8 s, and its rule needs a few more.
+# The last fault begins after 9 s, and its rule needs a few more.
 DURATION_S_MIN = 20.0
 # From the last event to its row: the sink's block, and room for a busy machine.
 QUIESCENCE_S = 20.0
@@ -93,6 +94,7 @@ class Demo:
             role.agent: Tail(self._folder / "journals" / f"{role.agent}.jsonl") for role in roles
         }
         self._progress = Progress()
+        self._person = Person(settings, keys, self.tenant, roles)
         self._lags_ms: list[float] = []
 
     def play(self, duration: float, rate: float) -> Report:
@@ -109,7 +111,9 @@ class Demo:
         with clickhouse.client(self._settings) as client:
             store = DemoStore(client, self.tenant, now_us())
             before, began = self._cpu(), monotonic()
-            self._watch(self._start(duration, rate), store, began + duration)
+            with self._person:
+                self._watch(self._start(duration, rate), store, began + duration)
+            self._hear()
             self._settle(store)
             used = {name: us - before.get(name, 0.0) for name, us in self._cpu().items()}
             facts = store.facts(quantiles(self._lags_ms))
@@ -149,7 +153,8 @@ class Demo:
             self._look()
 
     def _look(self) -> None:
-        """Read on in the journals."""
+        """Read on in the journals, and hear what people did."""
+        self._hear()
         for agent, tail in self._tails.items():
             entries = tail.read()
             self._accounts[agent].take(entries)
@@ -158,6 +163,15 @@ class Demo:
                     self._say(self._progress.changed(agent, entry))
                 elif isinstance(entry, Refusal):
                     self._say(self._progress.refused(agent, entry))
+                elif isinstance(entry, Told):
+                    self._say(self._progress.told(agent, entry))
+                elif isinstance(entry, Mark):
+                    self._person.begins(agent)
+
+    def _hear(self) -> None:
+        for deed in self._person.deeds():
+            self._accounts[deed.agent_id].deeds.append(deed)
+            self._say(self._progress.did(deed))
 
     def _ask(self, store: DemoStore, playing: bool) -> None:
         """Alarms that stopped nobody, and how old the newest stored event is."""

@@ -6,7 +6,7 @@ from math import ceil
 
 import msgspec
 
-from ingest.simulate.journal import Call, Change, Entry, Exit, Mark, Refusal
+from ingest.simulate.journal import Call, Change, Entry, Exit, Mark, Refusal, Told
 
 STOPPED = ("open", "forced_open", "throttled")
 
@@ -18,6 +18,33 @@ class Quantiles(msgspec.Struct, frozen=True):
     p99: float = 0.0
     max: float = 0.0
     n: int = 0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How one scenario ended.
+
+    ``detect_to_stop_ms`` is of its first stop; the calls are counted over all its stops. For an agent
+    that cannot be stopped ``calls_after_stop`` counts what it did after the command. Where calls are
+    refused one by one, a stop is a refusal, measured from the call, and ``calls_after_stop`` counts calls
+    that ran although they must not; where a call waits for a person's yes, it counts those that did
+    not wait. Of answers it counts those that reached a user although they must not. ``problem`` is
+    empty when all went as expected.
+    """
+
+    name: str
+    agent_id: str
+    expected: str
+    must_stop: bool
+    detected: bool
+    stopped: bool
+    acknowledged: bool
+    detect_to_stop_ms: float | None = None
+    alarm_ms: float | None = None
+    stops: int = 0
+    calls_before_stop: int = 0
+    calls_after_stop: int = 0
+    incident_id: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +87,42 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A person's answer to a call that waited, as its owner took it; `at` in µs."""
+
+    agent_id: str
+    trace_id: str
+    word: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What a person did about an agent while the demo played, and what came of it.
+
+    Parameters
+    ----------
+    what
+        ``approves``, ``refuses``, ``kills`` or ``promotes``.
+    outcome
+        In one word (``approved``, ``refused``, ``forced_open``, ``granted``), or what went wrong.
+    at_us
+        When it was signed, or asked.
+    cmd_id
+        The command that was given.
+    text
+        For people.
+    """
+
+    agent_id: str
+    what: str
+    outcome: str
+    at_us: int
+    cmd_id: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What the store holds of the demo's tenant."""
 
@@ -73,15 +136,20 @@ class Stored:
     signals: Sequence[Found]
     lags_ms: Quantiles
     refusals: Sequence[Refused] = ()
+    answers: Sequence[Answered] = ()
+    malformed: Sequence[tuple[str, str]] = ()
+    """Agent and trace of answers whose event says that they had not their form."""
 
 
 @dataclass(slots=True)
 class Account:
-    """One process's journal, sorted by kind."""
+    """One process's journal, sorted by kind, and what people did about it."""
 
     calls: list[Call] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
     exit: Exit | None = None
 
@@ -92,6 +160,8 @@ class Account:
                     self.calls.append(entry)
                 case Refusal():
                     self.refusals.append(entry)
+                case Told():
+                    self.told.append(entry)
                 case Change():
                     self.changes.append(entry)
                 case Mark():

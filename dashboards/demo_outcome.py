@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from itertools import pairwise
 
-import msgspec
-
-from dashboards.demo_facts import STOPPED, Account, Found, Ordered, Stored
+from dashboards.demo_facts import STOPPED, Account, Found, Ordered, Outcome, Stored
+from dashboards.demo_refusals import agreed, incident_of, refused, replaced
 from ingest.simulate.journal import Call, Change
 from ingest.simulate.roles import Role
 from ingest.simulate.scenario import Scenario
@@ -19,31 +18,6 @@ ADMITTED_US = 10_000
 SPACING_SHARE = 0.9
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """How one scenario ended.
-
-    ``detect_to_stop_ms`` is of its first stop; the calls are counted over all its stops. For an agent
-    that cannot be stopped ``calls_after_stop`` counts what it did after the command. Where a gate of the
-    policy refuses, a stop is a refusal, measured from the call, and ``calls_after_stop`` counts forbidden
-    calls that ran all the same. ``problem`` is empty when all went as expected.
-    """
-
-    name: str
-    agent_id: str
-    expected: str
-    must_stop: bool
-    detected: bool
-    stopped: bool
-    acknowledged: bool
-    detect_to_stop_ms: float | None
-    alarm_ms: float | None
-    stops: int
-    calls_before_stop: int
-    calls_after_stop: int
-    incident_id: str
-    problem: str
-
-
 def outcome(role: Role, account: Account, stored: Stored) -> Outcome:
     """How one faulty agent's scenario ended."""
     scenario = role.fault
@@ -52,8 +26,14 @@ def outcome(role: Role, account: Account, stored: Stored) -> Outcome:
         s for s in stored.signals if (s.agent_id, s.detector) == (role.agent, scenario.detector)
     ]
     orders = [order for order in stored.orders if order.agent_id == role.agent]
+    if scenario.person == "approves":
+        return agreed(role, scenario, account, stored, signals)
+    if scenario.person == "kills":
+        return _kill_outcome(role, scenario, account, stored, orders)
+    if scenario.expected == "fallback":
+        return replaced(role, scenario, account, stored)
     if scenario.gate:
-        return _refusal_outcome(role, scenario, account, stored, signals)
+        return refused(role, scenario, account, stored, signals)
     if scenario.must_stop:
         return _stop_outcome(role, scenario, account, stored, signals, orders)
     return _alarm_outcome(role, scenario, account, signals, orders)
@@ -86,40 +66,55 @@ def _stop_outcome(
         problem = f"{len(trips) - len(stops)} of {len(trips)} stops came too late or never"
     elif after:
         problem = f"{after} calls ran after the stop"
+    elif not acknowledged:
+        problem = "a stop was not acknowledged"
+    elif scenario.scope == "bundle" and not _goes_on(account, *stops[0]):
+        problem = "no other version went on"
     else:
-        problem = "" if acknowledged else "a stop was not acknowledged"
+        problem = ""
     return Outcome(
         name=scenario.name, agent_id=role.agent, expected=scenario.expected, must_stop=True,
         detected=bool(signals), stopped=bool(stops), acknowledged=acknowledged,
-        detect_to_stop_ms=round(took[0], 3) if took else None, alarm_ms=None, stops=len(stops),
+        detect_to_stop_ms=round(took[0], 3) if took else None, stops=len(stops),
         calls_before_stop=before, calls_after_stop=after,
-        incident_id=_incident(signals), problem=problem,
+        incident_id=incident_of(signals), problem=problem,
     )  # fmt: skip
 
 
-def _refusal_outcome(
-    role: Role, scenario: Scenario, account: Account, stored: Stored, signals: list[Found]
+def _kill_outcome(
+    role: Role, scenario: Scenario, account: Account, stored: Stored, orders: list[Ordered]
 ) -> Outcome:
-    """Each forbidden call must be refused by its gate before it runs, and the refusal be on record."""
-    refused = [one for one in account.refusals if one.forbidden and one.gate == scenario.gate]
-    ran = sum(call.forbidden for call in account.calls)
-    known = {(one.trace_id, one.gate) for one in stored.refusals if one.agent_id == role.agent}
-    recorded = bool(refused) and all((one.trace_id, one.gate) in known for one in refused)
-    if ran:
-        problem = f"{ran} calls ran that must not"
-    elif not refused:
-        problem = f"the gate {scenario.gate} refused nothing"
-    elif not recorded:
-        problem = "a refusal is not on record"
+    """A person's order must reach the gate by itself, and its owner must make it its own."""
+    deed = next((one for one in account.deeds if one.what == "kills"), None)
+    cmd_id = deed.cmd_id if deed is not None else ""
+    order = next((one for one in orders if cmd_id and one.cmd_id == cmd_id), None)
+    change = next((one for one in account.changes if cmd_id and one.cmd_id == cmd_id), None)
+    mirrored = [
+        one for one in orders
+        if order is not None and one.cmd_id != cmd_id
+        and (one.scope, one.state, one.rule) == (order.scope, "forced_open", scenario.detector)
+    ]  # fmt: skip
+    given = [cmd_id, *(one.cmd_id for one in mirrored)]
+    acknowledged = change is not None and all(one in stored.acknowledged for one in given)
+    after = _after(account, order, change) if order is not None and change is not None else 0
+    if deed is None:
+        problem = "nobody gave the order"
+    elif order is None:
+        problem = f"the order is not on record: {deed.outcome}"
+    elif change is None:
+        problem = "the order did not reach the agent"
+    elif after:
+        problem = f"{after} calls ran after the stop"
+    elif not mirrored:
+        problem = "its owner did not make the order its own"
     else:
-        asks = scenario.expected == "step-up"
-        problem = "nobody was told: there is no incident" if asks and not _incident(signals) else ""
-    took = [(one.at_us - one.asked_us) / 1e3 for one in refused]
+        problem = "" if acknowledged else "a stop was not acknowledged"
+    took = (change.at_us - deed.at_us) / 1e3 if deed is not None and change is not None else None
     return Outcome(
         name=scenario.name, agent_id=role.agent, expected=scenario.expected, must_stop=True,
-        detected=bool(refused), stopped=bool(refused) and not ran, acknowledged=recorded,
-        detect_to_stop_ms=round(took[0], 3) if took else None, alarm_ms=None, stops=len(refused),
-        calls_before_stop=0, calls_after_stop=ran, incident_id=_incident(signals), problem=problem,
+        detected=order is not None, stopped=change is not None, acknowledged=acknowledged,
+        detect_to_stop_ms=None if took is None else round(took, 3), stops=int(change is not None),
+        calls_after_stop=after, problem=problem,
     )  # fmt: skip
 
 
@@ -140,26 +135,29 @@ def _alarm_outcome(
         problem = f"{scenario.detector} found nothing"
     elif late_ms > ALARM_MS_MAX:
         problem = f"the alarm came after {late_ms / 1e3:.1f} s"
-    elif not _incident(signals):
+    elif not incident_of(signals):
         problem = "nobody was told: there is no incident"
     return Outcome(
         name=scenario.name, agent_id=role.agent, expected=scenario.expected, must_stop=False,
-        detected=bool(signals), stopped=False, acknowledged=False, detect_to_stop_ms=None,
-        alarm_ms=None if late_ms is None else round(late_ms, 3), stops=0, calls_before_stop=0,
+        detected=bool(signals), stopped=False, acknowledged=False,
+        alarm_ms=None if late_ms is None else round(late_ms, 3),
         calls_after_stop=sum(call.start_us > commands[0] for call in account.calls) if commands else 0,
-        incident_id=_incident(signals), problem=problem,
+        incident_id=incident_of(signals), problem=problem,
     )  # fmt: skip
-
-
-def _incident(signals: Iterable[Found]) -> str:
-    return next((signal.incident_id for signal in signals if signal.incident_id), "")
 
 
 def _concerned(call: Call, scope: str) -> bool:
     """Whether a scope of the call's own agent covers it."""
     kind, _, rest = scope.partition(":")
-    narrow = rest.split("/", 2)[2:]
-    return kind == "agent" or narrow == [call.trace_id if kind == "run" else call.tool]
+    own = {"run": call.trace_id, "tool": call.tool, "bundle": call.bundle}
+    return kind == "agent" or rest.split("/", 2)[2:] == [own.get(kind)]
+
+
+def _goes_on(account: Account, trip: Ordered, change: Change) -> bool:
+    """Whether calls that a stop does not concern ran after it."""
+    return any(
+        call.start_us > change.at_us and not _concerned(call, trip.scope) for call in account.calls
+    )
 
 
 def _between(calls: Iterable[Call], trip: Ordered, change: Change) -> int:
@@ -172,7 +170,10 @@ def _between(calls: Iterable[Call], trip: Ordered, change: Change) -> int:
 
 def _after(account: Account, trip: Ordered, change: Change) -> int:
     """Calls that ran although they should not: until the gate changed again, or all too soon."""
-    later = (c.at_us for c in account.changes if c.scope == trip.scope and c.at_us > change.at_us)
+    later = (
+        c.at_us for c in account.changes
+        if c.scope == trip.scope and c.at_us > change.at_us and c.state != change.state
+    )  # fmt: skip
     end = min(later, default=2**63)
     began = sorted(
         call.start_us for call in account.calls

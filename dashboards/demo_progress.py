@@ -1,7 +1,8 @@
 """What people read while the demo plays: who was stopped, why, how fast, and where to look. Pure."""
 
+from dashboards.demo_facts import Deed
 from dashboards.output import clock
-from ingest.simulate.journal import Change, Refusal
+from ingest.simulate.journal import Change, Refusal, Told
 
 _WORDS = {
     "open": "STOPPED",
@@ -35,7 +36,9 @@ class Progress:
         narrow = rest.split("/", 2)[-1]
         took = (change.at_us - change.last_emitted_at) / 1e3
         after = f" after {took:.0f} ms" if change.last_emitted_at else ""
-        what = {"run": ", this run only", "tool": f", only {narrow}"}.get(kind, "")
+        what = {
+            "run": ", this run only", "tool": f", only {narrow}", "bundle": f", only bundle {narrow}",
+        }.get(kind, "")  # fmt: skip
         words = _WORDS.get(change.state, change.state)
         line = _line(change.at_us, agent, f"{words}{after}{what}. {change.text}".rstrip())
         look = f"tracefuse trace {narrow}" if kind == "run" else "tracefuse breaker list"
@@ -48,6 +51,19 @@ class Progress:
         took = (refusal.at_us - refusal.asked_us) / 1e3
         words = f"REFUSED `{refusal.tool}` after {took:.0f} ms. {refusal.reason}"
         return [_line(refusal.at_us, agent, words.rstrip())]
+
+    def told(self, agent: str, told: Told) -> list[str]:
+        """Lines about an answer that was replaced; none for the next one."""
+        if not told.replaced or self._repeats("told", agent):
+            return []
+        words = f"REPLACED a malformed answer: the user got {told.said}"
+        return [_line(told.at_us, agent, words)]
+
+    def did(self, deed: Deed) -> list[str]:
+        """Lines about what a person did; none for the next deed of the kind."""
+        if self._repeats("did", deed.agent_id, deed.what, deed.outcome):
+            return []
+        return [_line(deed.at_us, deed.agent_id, f"PERSON: {deed.text or deed.outcome}")]
 
     def alarm(self, agent: str, detector: str, sentence: str, at_us: int) -> list[str]:
         """Lines about an incident that stopped nobody."""

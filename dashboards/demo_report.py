@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from dashboards.demo_facts import STOPPED, Account, Ordered, Quantiles, Stored, quantiles
-from dashboards.demo_outcome import Outcome, outcome
+from dashboards.demo_facts import STOPPED, Account, Ordered, Outcome, Quantiles, Stored, quantiles
+from dashboards.demo_outcome import outcome
 from ingest.simulate.journal import Exit
 from ingest.simulate.roles import Role, agent_file
 from ingest.simulate.work import TASKS
@@ -134,7 +134,7 @@ def false_refusals(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Co
     """Calls that were refused though nothing forbade them, counted by agent and gate, in words."""
     found: Counter[str] = Counter()
     for role in roles:
-        breaks = role.fault is not None and not role.fault.gate  # then all its calls may be refused
+        breaks = role.fault is not None and role.fault.stops
         began = accounts[role.agent].marks.get("fault", 0) if breaks else float("inf")
         for one in accounts[role.agent].refusals:
             if not one.forbidden and one.at_us < began:
@@ -143,12 +143,12 @@ def false_refusals(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Co
 
 
 def _verdict_times(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Iterable[float]:
-    """What held calls waited before they ran, ms."""
+    """What held calls waited before they ran, ms. People take their own time."""
     for role in roles:
         classes = agent_file(role, "").held
         held = {tool.name for tool in TASKS[role.task].instruments if tool.access in classes}
         for call in accounts[role.agent].calls:
-            if call.tool in held:
+            if call.tool in held and not call.needs_person:
                 yield (call.start_us - call.asked_us) / 1e3
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from dashboards.demo_facts import Found, Ordered, Quantiles, Refused, Stored
+from dashboards.demo_facts import Answered, Found, Ordered, Quantiles, Refused, Stored
 from ingest.topics import EVENTS
 
 # A tenant's rows are few and recent; all answers together take milliseconds.
@@ -39,13 +39,22 @@ FROM signals LEFT JOIN (
 WHERE tenant = {tenant:String} ORDER BY at
 """
 _REFUSED = "SELECT agent_id, trace_id, gate FROM why_refused WHERE tenant = {tenant:String}"
+_ANSWERS = """
+SELECT agent_id, trace_id, word, toUnixTimestamp64Milli(at) * 1000
+FROM approvals WHERE tenant = {tenant:String} AND record = 'outcome' ORDER BY at
+"""
+_MALFORMED = """
+SELECT DISTINCT agent_id, trace_id FROM events
+WHERE tenant = {tenant:String} AND name = 'output' AND status = 'error'
+"""
 _SIZES = """
 SELECT (SELECT count() FROM events WHERE tenant = {tenant:String}),
     (SELECT count() FROM steps WHERE tenant = {tenant:String}),
     (SELECT count() FROM signals WHERE tenant = {tenant:String}),
     (SELECT count() FROM control_log WHERE tenant = {tenant:String}),
     (SELECT count() FROM incidents WHERE tenant = {tenant:String}),
-    (SELECT count() FROM verdicts WHERE tenant = {tenant:String})
+    (SELECT count() FROM verdicts WHERE tenant = {tenant:String}),
+    (SELECT count() FROM approvals WHERE tenant = {tenant:String})
 """
 _ALARMS = """
 SELECT agent_id, detector, argMin(sentence, opened_at),
@@ -71,7 +80,7 @@ class DemoStore:
         self._parameters = {"tenant": tenant, "since": since_us, "topic": EVENTS}
 
     def sizes(self) -> tuple[int, ...]:
-        """Rows of events, steps, signals, control log, incidents, verdicts."""
+        """Rows of events, steps, signals, control log, incidents, verdicts, approvals."""
         return tuple(self._rows(_SIZES)[0])
 
     def newest(self) -> int:
@@ -95,6 +104,8 @@ class DemoStore:
             signals=[Found(*row) for row in self._rows(_SIGNALS)],
             lags_ms=lags_ms,
             refusals=[Refused(*row) for row in self._rows(_REFUSED)],
+            answers=[Answered(*row) for row in self._rows(_ANSWERS)],
+            malformed=[tuple(row) for row in self._rows(_MALFORMED)],
         )
 
     def _rows(self, sql: str) -> Any:

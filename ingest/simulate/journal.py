@@ -12,7 +12,7 @@ import msgspec
 class Call(msgspec.Struct, tag="call", frozen=True, gc=False, omit_defaults=True):
     """One call that a tool answered. Times are µs of the wall clock; `asked_us` is before the gate.
 
-    `forbidden` ones should not have run.
+    `forbidden` ones should not have run, those that `needs_person` not before somebody agreed.
     """
 
     trace_id: str
@@ -23,6 +23,8 @@ class Call(msgspec.Struct, tag="call", frozen=True, gc=False, omit_defaults=True
     end_us: int
     failed: bool = False
     forbidden: bool = False
+    needs_person: bool = False
+    bundle: str = ""
 
 
 class Refusal(msgspec.Struct, tag="refusal", frozen=True, gc=False, omit_defaults=True):
@@ -38,6 +40,19 @@ class Refusal(msgspec.Struct, tag="refusal", frozen=True, gc=False, omit_default
     gate: str = ""
     reason: str = ""
     forbidden: bool = False
+
+
+class Told(msgspec.Struct, tag="told", frozen=True, gc=False, omit_defaults=True):
+    """What the user got at the end of a run whose answer has to have a form.
+
+    `malformed` where the agent's own answer had another, `replaced` where the user got something else.
+    """
+
+    trace_id: str
+    at_us: int
+    said: Any
+    malformed: bool = False
+    replaced: bool = False
 
 
 class Change(msgspec.Struct, tag="gate", frozen=True, gc=False, omit_defaults=True):
@@ -79,7 +94,7 @@ class Mark(msgspec.Struct, tag="mark", frozen=True, gc=False):
     what: Literal["fault", "freeze"]
 
 
-Entry = Call | Refusal | Change | Exit | Ready | Mark
+Entry = Call | Refusal | Told | Change | Exit | Ready | Mark
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
 
@@ -119,4 +134,4 @@ class Tail:
         return [_decode(line) for line in whole.splitlines()]
 
 
-__all__ = ["Call", "Change", "Entry", "Exit", "Journal", "Mark", "Ready", "Refusal", "Tail"]
+__all__ = ["Call", "Change", "Entry", "Exit", "Journal", "Mark", "Ready", "Refusal", "Tail", "Told"]

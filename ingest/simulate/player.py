@@ -5,7 +5,7 @@ import signal
 import time
 
 import tracefuse
-from ingest.simulate.journal import Call, Journal, Mark, Refusal
+from ingest.simulate.journal import Call, Journal, Mark, Refusal, Told
 from ingest.simulate.pace import Pace
 from ingest.simulate.script import Act, Ask, Freeze, Know, Move, Say, Script
 from tracefuse.clock import monotonic, now_us
@@ -54,7 +54,9 @@ class Player:
     def play(self, script: Script) -> bool:
         """Play one run; false when it was refused to go on."""
         try:
-            with self._fuse.trace(task=script.task, user=script.user) as trace:
+            with self._fuse.trace(
+                task=script.task, user=script.user, bundle=script.bundle
+            ) as trace:
                 self._pace.note(_FRAME)
                 trace.input(script.message)
                 for move in script.moves:
@@ -63,7 +65,7 @@ class Player:
                     if not script.urgent:
                         self._keep_pace()
                     self._move(trace, move, script.urgent)
-                trace.output(script.answer)
+                self._answer(trace, script)
         except Refused:
             return False
         return True
@@ -100,14 +102,22 @@ class Player:
                 cost_usd=move.cost_usd,
             )
 
+    def _answer(self, trace: tracefuse.Trace, script: Script) -> None:
+        said = trace.output(script.answer, schema=script.form)
+        if script.form is not None:
+            replaced = said != script.answer
+            self._journal.write(Told(trace.trace_id, now_us(), said, script.malformed, replaced))
+
     def _act(self, trace: tracefuse.Trace, move: Act, scale: float) -> None:
         time.sleep(move.pause_ms / 1e3)
+        if move.described:
+            self._fuse.describe(move.tool, move.described[0])
         if move.changes:
             trace.state(before=move.changes[0])
         asked = now_us()
         try:
-            with trace.tool(move.tool, move.args) as call:
-                call.result(self._run(move, scale, asked, trace.trace_id))
+            with trace.tool(move.tool, move.args, patience=move.patience_s) as call:
+                call.result(self._run(move, scale, asked, trace))
         except ToolFailure:
             pass
         except (ToolDenied, ApprovalRequired) as refusal:
@@ -117,27 +127,34 @@ class Player:
             )
             self._journal.write(said)
             raise
+        finally:
+            if move.described:
+                self._fuse.describe(move.tool, move.described[1])
         if move.changes:
             trace.state(after=move.changes[1])
             self._pace.note(2)
 
-    def _run(self, move: Act, scale: float, asked: int, trace_id: str) -> object:
+    def _run(self, move: Act, scale: float, asked: int, trace: tracefuse.Trace) -> object:
         """The tool itself: takes its time, logs that it ran, answers or fails."""
         start = now_us()
         self._calls += 1
+        broken = move.fails_in and move.fails_in == trace.bundle
+        error = move.error or ("Unavailable" if broken else "")
         time.sleep(move.latency_ms / 1e3 * scale)
         self._journal.write(
             Call(
-                trace_id,
+                trace.trace_id,
                 self._calls,
                 move.tool,
                 asked,
                 start,
                 now_us(),
-                bool(move.error),
+                bool(error),
                 move.forbidden,
+                needs_person=move.patience_s > 0,
+                bundle=trace.bundle,
             )
         )
-        if move.error:
-            raise failure(move.error)
+        if error:
+            raise failure(error)
         return move.result

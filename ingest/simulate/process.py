@@ -3,17 +3,22 @@
 import os
 import signal
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import tracefuse
 from ingest.simulate import work
 from ingest.simulate.journal import Change, Exit, Journal, Mark, Ready
 from ingest.simulate.pace import Pace
 from ingest.simulate.player import Player
-from ingest.simulate.roles import Role
+from ingest.simulate.roles import Role, agent_file
 from ingest.simulate.scenario import Moment
+from ingest.simulate.scenarios import SCENARIOS
 from ingest.simulate.script import Script
 from tracefuse.clock import monotonic, now_us
 from tracefuse.control import Command
@@ -24,6 +29,9 @@ RETRY_S = 1.0
 CALM_S = 4.0
 # So long an agent waits at its end for the broker to have everything.
 DELIVERY_S = 15.0
+# So long it waits at its start for its own file: versions and fallbacks stand there. It takes 0.2 s.
+FILE_S = 5.0
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +107,55 @@ class Life:
         self._began = monotonic()
         self._journal = Journal(errand.journal(role.agent))
         self._work = Work(role, Random(f"{errand.seed}/{role.agent}"))
-        instruments = work.TASKS[role.task].instruments
-        self._fuse = tracefuse.init(
-            agent=role.agent,
-            tenant=errand.tenant,
-            bootstrap=errand.bootstrap,
-            credential=errand.credential(role.agent),
-            spool=errand.folder / "spools" / role.agent,
-            decision_args={t.name: t.decision_args for t in instruments if t.decision_args},
-            access={tool.name: tool.access for tool in instruments},
-        )
         self._obeyed: set[str] = set()
-        self._fuse.on_change(self._changed)
-        if role.fault is not None and not role.fault.obeys:
-            self._fuse.gate.hear = _deaf  # type: ignore[method-assign]
-        self._player = Player(self._fuse, self._journal, Pace(rate, monotonic()))
+        pace = Pace(rate, monotonic())
+        places = [""] + ([role.fault.elsewhere] if role.fault and role.fault.elsewhere else [])
+        self._fuses = {place: self._started(role, place) for place in places}
+        self._players = {
+            place: Player(fuse, self._journal, pace) for place, fuse in self._fuses.items()
+        }
+        self._stopping = False
         self._runs = self._refused = 0
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the fleet's parent
 
+    def _started(self, role: Role, place: str) -> tracefuse.Fuse:
+        """The SDK as the agent has it, where its file says that it runs, or elsewhere."""
+        errand, instruments = self._errand, work.TASKS[role.task].instruments
+        fuse = tracefuse.init(
+            agent=role.agent,
+            tenant=errand.tenant,
+            environment=place or agent_file(role, errand.tenant).environment,
+            bootstrap=errand.bootstrap,
+            credential=errand.credential(role.agent),
+            spool=errand.folder / "spools" / f"{role.agent}{place and '-'}{place}",
+            decision_args={t.name: t.decision_args for t in instruments if t.decision_args},
+            access={tool.name: tool.access for tool in instruments},
+        )
+        if role.scenario:
+            for tool, said in SCENARIOS[role.scenario].describes.items():
+                fuse.describe(tool, said)
+        fuse.on_change(partial(self._changed, fuse))
+        if role.fault is not None and not role.fault.obeys:
+            fuse.gate.hear = _deaf  # type: ignore[method-assign]
+        return fuse
+
+    def _await_file(self) -> None:
+        until = monotonic() + FILE_S
+        while monotonic() < until and any(f.held.grants is None for f in self._fuses.values()):
+            time.sleep(_POLL_S)
+
     def live(self) -> None:
         """Run after run; then deliver everything and leave a complete journal."""
+        self._await_file()
         began = monotonic()
         self._journal.write(Ready(now_us(), os.getpid(), round(began - self._began, 4)))
-        while not self._player.stopping and monotonic() < self._errand.end:
+        while not self._stopping and monotonic() < self._errand.end:
             now = monotonic()
             self._run(now - began, self._errand.end - now)
-        self._fuse.close(DELIVERY_S)
-        stats = self._fuse.stats()
+        for fuse in self._fuses.values():
+            fuse.close(DELIVERY_S)
+        stats = total(fuse.stats() for fuse in self._fuses.values())
         self._journal.write(Exit(now_us(), stats, time.process_time(), self._runs, self._refused))
         self._journal.close()
 
@@ -136,25 +165,43 @@ class Life:
         if healthy and self._work.faulty:
             self._journal.write(Mark(now_us(), "fault"))
         self._runs += 1
-        if not self._player.play(script):
+        if not self._players[script.environment].play(script):
             self._refused += 1
             time.sleep(RETRY_S)
 
     def _stop(self, number: int, frame: object) -> None:
-        self._player.stopping = True
+        self._stopping = True
+        for player in self._players.values():
+            player.stopping = True
 
-    def _changed(self, command: Command) -> None:
+    def _changed(self, fuse: tracefuse.Fuse, command: Command) -> None:
         """The gate obeyed a command; called by the SDK in its own thread, also when it is withdrawn."""
         if command.cmd_id in self._obeyed:
             return
         self._obeyed.add(command.cmd_id)
-        reason, latest = command.reason, self._fuse.changes[-1]
+        reason, latest = command.reason, fuse.changes[-1]
         self._journal.write(
             Change(
                 latest.at_us, command.scope, command.state, command.cmd_id,
                 reason.rule, reason.text, reason.last_emitted_at, command.interval_ms,
             )
         )  # fmt: skip
+
+
+def total(stats: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """What became of the events of all processes of one agent.
+
+    >>> total([{"emitted": 3, "dropped": {"full": 1}}, {"emitted": 2, "dropped": {}}])
+    {'emitted': 5, 'dropped': {'full': 1}}
+    """
+    found: dict[str, Any] = {}
+    for one in stats:
+        for name, value in one.items():
+            if isinstance(value, dict):
+                found[name] = dict(Counter(found.get(name, {})) + Counter(value))
+            else:
+                found[name] = found.get(name, 0) + value
+    return found
 
 
 def _deaf(*_: object, **__: object) -> None:

@@ -1,17 +1,22 @@
 """Who is in the fleet: each faulty agent beside its healthy twin, and healthy ones of every task."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ingest.agent_toml import written
 from ingest.registry import Access, AgentFile, Budgets, Limits, Owner
 from ingest.simulate.scenario import HELD, Scenario
 from ingest.simulate.scenarios import SCENARIOS
 from ingest.simulate.work import TASKS
+from tracefuse.canonical import canonical
 from tracefuse.errors import ConfigError
 
-HEALTHY = 16
+# With them every kind of task but the last is done by somebody who meets no fault at all.
+HEALTHY = 6
 # Faulty agents and twins keep to a pace of their own: their caps are tight enough to be reached.
 STEADY_EPS = 30.0
 # Healthy agents are never to meet a cap, however high the rate is steered.
@@ -59,7 +64,9 @@ def fleet(scenarios: Iterable[str] | None = None, healthy: int = HEALTHY) -> lis
         if name not in SCENARIOS:
             raise ConfigError(f"scenario {name!r} is not one of {', '.join(SCENARIOS)}")
         agent, task = name.replace("_", "-"), SCENARIOS[name].task
-        roles += [Role(agent, task, name, True), Role(f"{agent}-twin", task, name)]
+        roles.append(Role(agent, task, name, True))
+        if SCENARIOS[name].twin:
+            roles.append(Role(f"{agent}-twin", task, name))
     tasks = list(TASKS)
     for n in range(healthy):
         region = _REGIONS[n // len(tasks) % len(_REGIONS)]
@@ -75,17 +82,30 @@ def agent_file(role: Role, tenant: str) -> AgentFile:
     limits: dict[Access, Limits] = {
         "read": AMPLE_LIMITS, "write": writing, "irreversible": AMPLE_LIMITS,
     }  # fmt: skip
-    return AgentFile(
+    made = AgentFile(
         agent=role.agent,
         tenant=tenant,
+        environment=scenario.environment if scenario else "dev",
         owner=Owner(name=f"{role.task} team", routes=("alertmanager",)),
         purpose=f"Simulated agent for {role.task}.",
-        tools={tool.name: tool.declared() for tool in TASKS[role.task].instruments},
+        tools={
+            tool.name: msgspec.structs.replace(
+                tool.declared(), descriptor=_approved(scenario, tool.name)
+            )
+            for tool in TASKS[role.task].instruments
+        },
         limits=limits,
         budgets=(scenario and scenario.budgets) or AMPLE_BUDGETS,
         approvals=scenario.approvals if scenario else (),
         held=scenario.held if scenario else HELD,
     )
+    return msgspec.structs.replace(made, **scenario.declares) if scenario else made
+
+
+def _approved(scenario: Scenario | None, tool: str) -> str:
+    """Hash of what a tool says of itself, as the SDK computes it; empty where it says nothing."""
+    said = scenario.describes.get(tool) if scenario else None
+    return "" if said is None else hashlib.sha256(canonical(said)).hexdigest()
 
 
 def write_registry(folder: Path, agents: Iterable[AgentFile]) -> None:

@@ -1,10 +1,11 @@
 """What a fault is: what must happen to its agent, and how it changes the agent's scripts. Pure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from random import Random
+from typing import Any, Literal
 
-from ingest.agent_file import Access, Approval, Budgets, Limits
+from ingest.agent_file import Access, Approval, Budgets, Environment, Limits
 from ingest.simulate.script import Script
 from ingest.simulate.work import Task
 
@@ -31,15 +32,16 @@ class Scenario:
     ----------
     expected
         What must come of it: a word of the catalogue (``stop-run``, ``open``, ``throttle``,
-        ``block-call``, ``step-up``) or ``alarm``.
+        ``block-call``, ``step-up``, ``rollback``), ``alarm``, or ``fallback``: the user gets what the
+        agent's file declares.
     scope
-        Kind of the scope that must change: ``run``, ``tool`` or ``agent``; empty for an alarm, and
-        where calls are refused one by one.
+        Kind of the scope that must change: ``run``, ``tool``, ``agent`` or ``bundle``; empty for an
+        alarm, and where calls are refused one by one.
     must_stop
         Whether the agent's own gate must change, acknowledged; with a `gate` of the policy: whether
         each forbidden call must be refused before it runs.
     detector
-        Who must find it.
+        Who must find it; ``human`` where no rule can, and a person does.
     gate
         Which gate of the policy must refuse; empty where a breaker or an alarm is expected.
     fault_at_s, fault_s
@@ -49,6 +51,19 @@ class Scenario:
         Of faulty agent and twin in the registry; None where the rule needs none.
     obeys
         False for an agent that ignores its gate.
+    twin
+        Whether a healthy agent with the same file plays beside it. One whose own runs in between are
+        healthy needs none: they show that nothing else was refused.
+    person
+        What a person does about it while the fault lasts.
+    environment
+        Where the agent's process runs.
+    elsewhere
+        Where another process of the same agent was started, though its file does not grant it.
+    describes
+        By tool, what it says of itself; the file approves exactly this.
+    declares
+        Further fields of the file.
     """
 
     name: str
@@ -66,3 +81,14 @@ class Scenario:
     held: tuple[Access, ...] = HELD
     gate: str = ""
     obeys: bool = True
+    twin: bool = True
+    person: Literal["", "approves", "refuses", "kills", "promotes"] = ""
+    environment: Environment = "dev"
+    elsewhere: str = ""
+    describes: Mapping[str, str] = field(default_factory=dict)
+    declares: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stops(self) -> bool:
+        """Whether the agent itself is at fault, so that from then on any call of it may be refused."""
+        return not self.gate and self.expected != "fallback"

@@ -1,16 +1,23 @@
 """Every scenario by its name. A new one is a file, and a line here."""
 
 from ingest.simulate import (
+    approval,
+    changed_descriptor,
     disallowed_tool,
     error_spike,
+    failed_canary,
+    killed,
     latency_collapse,
+    malformed_output,
     over_budget,
+    promotion_refused,
     rogue,
     runaway_cost,
     silent,
     tool_loop,
     unapproved,
     write_flood,
+    wrong_version,
 )
 from ingest.simulate.scenario import Scenario
 
@@ -28,5 +35,13 @@ SCENARIOS: dict[str, Scenario] = {
         disallowed_tool.SCENARIO,
         over_budget.SCENARIO,
         unapproved.SCENARIO,
+        changed_descriptor.SCENARIO,
+        wrong_version.SCENARIO,
+        approval.GIVEN,
+        approval.REFUSED,
+        killed.SCENARIO,
+        failed_canary.SCENARIO,
+        promotion_refused.SCENARIO,
+        malformed_output.SCENARIO,
     )
 }

@@ -1,6 +1,6 @@
 """What one run of a simulated agent does, as data. Pure: tasks write scripts, faults rewrite them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -45,6 +45,12 @@ class Act:
         State before and after, for calls that write; None for those that only read.
     forbidden
         Whether it must not run. Only the tools' own log and the judge know; the agent tries it.
+    described
+        What the tool says of itself for this call, and again after it; None where it says nothing new.
+    fails_in
+        Bundle of the runs in which the tool fails; empty for none.
+    patience_s
+        Time that the agent waits for a person to agree; without it the call needs nobody.
     """
 
     tool: str
@@ -55,6 +61,9 @@ class Act:
     pause_ms: float = 0.0
     changes: tuple[dict[str, Any], dict[str, Any]] | None = None
     forbidden: bool = False
+    described: tuple[str, str] | None = None
+    fails_in: str = ""
+    patience_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,9 @@ class Script:
     """One run.
 
     ``urgent`` scripts are played at their own times: a fault's latencies and pauses are its
-    substance, and a steered rate must not change them.
+    substance, and a steered rate must not change them. Where it says nothing else, it is of the
+    version that the agent's file gives it, and in the environment where the agent belongs. ``form``
+    is what the user's answer must look like; ``malformed`` tells that this one does not.
     """
 
     task: str
@@ -79,3 +90,15 @@ class Script:
     moves: list[Move] = field(default_factory=list)
     answer: str = "done"
     urgent: bool = False
+    bundle: str = ""
+    environment: str = ""
+    form: Any = None
+    malformed: bool = False
+
+
+def forbidden(script: Script) -> Script:
+    """The same run, where no call of a tool may run."""
+    moves: list[Move] = [
+        replace(move, forbidden=True) if isinstance(move, Act) else move for move in script.moves
+    ]
+    return replace(script, moves=moves)

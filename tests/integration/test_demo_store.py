@@ -8,7 +8,7 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from dashboards.demo_facts import Found, Ordered, Quantiles, Refused
+from dashboards.demo_facts import Answered, Found, Ordered, Quantiles, Refused
 from dashboards.demo_store import DemoStore
 from sql.server import Store
 
@@ -28,7 +28,9 @@ def client(store: Store, database: str) -> Iterator[Client]:
 @pytest.fixture
 def demo(client: Client) -> DemoStore:
     """Two tenants with the same rows; one event of ours is stored twice."""
-    for table in ("events", "signals", "control_log", "incidents", "verdicts", "dead_letters"):
+    for table in (
+        "events", "signals", "control_log", "incidents", "verdicts", "approvals", "dead_letters",
+    ):  # fmt: skip
         client.command(f"TRUNCATE TABLE {table}")
     for tenant in ("ours", "other"):
         _fill(client, tenant)
@@ -71,6 +73,11 @@ def _fill(client: Client, tenant: str) -> None:
             client, "verdicts", tenant=tenant, agent_id="buyer", trace_id=f"of {word}", attempt=1,
             word=word, gate="budgets" if word == "deny" else "",
         )  # fmt: skip
+    for record, said in (("wanted", ""), ("outcome", "approved")):
+        _insert(
+            client, "approvals", tenant=tenant, agent_id="payer", trace_id="t", approval_id="a1",
+            record=record, word=said, at=8.5,
+        )  # fmt: skip
     raw = f'{{"tenant":"{tenant}"}}\n{{"tenant":"{tenant}"}}'.encode()
     _insert(
         client, "dead_letters", raw_base64=base64.b64encode(raw).decode(), _at=10.0,
@@ -99,7 +106,7 @@ def test_events_are_counted_by_row_id_and_record(demo: DemoStore) -> None:
     assert (facts.rows, facts.unique, facts.records) == (4, 3, 3)
     assert facts.dead_lettered == 2
     assert demo.newest() == (THEN + 7) * S
-    assert demo.sizes() == (4, 0, 2, 2, 3, 2)
+    assert demo.sizes() == (4, 0, 2, 2, 3, 2, 2)
 
 
 def test_dead_letters_of_earlier_days_do_not_count(client: Client, demo: DemoStore) -> None:
@@ -110,6 +117,27 @@ def test_dead_letters_of_earlier_days_do_not_count(client: Client, demo: DemoSto
 def test_refusals_come_with_their_gate(demo: DemoStore) -> None:
     """Of our tenant, and not what was allowed."""
     assert demo.facts(Quantiles()).refusals == [Refused("buyer", "of deny", "budgets")]
+
+
+def test_answers_of_people_come_with_their_time(demo: DemoStore) -> None:
+    """What was only asked for is no answer."""
+    assert demo.facts(Quantiles()).answers == [
+        Answered("payer", "t", "approved", THEN * S + 8_500_000)
+    ]
+
+
+def test_malformed_answers_come_by_run(client: Client, demo: DemoStore) -> None:
+    """The event of the answer itself; its fallback, another tenant's, and another error are none."""
+    for tenant, name, status in (
+        ("ours", "output", "error"), ("ours", "output", "error"), ("ours", "output", ""),
+        ("ours", "tool.result", "error"), ("other", "output", "error"),
+    ):  # fmt: skip
+        _insert(
+            client, "events", tenant=tenant, agent_id="writer", trace_id=f"of {tenant}", name=name,
+            status=status, event_id="e9",
+        )  # fmt: skip
+
+    assert demo.facts(Quantiles()).malformed == [("writer", "of ours")]
 
 
 def test_commands_acknowledgements_and_findings_come_with_their_times(demo: DemoStore) -> None:

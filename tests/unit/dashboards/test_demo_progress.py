@@ -2,10 +2,10 @@
 
 from dashboards.cpu import by_kind
 from dashboards.demo import summary
-from dashboards.demo_facts import Quantiles
+from dashboards.demo_facts import Deed, Quantiles
 from dashboards.demo_progress import Progress
 from dashboards.demo_report import Counts, Report
-from ingest.simulate.journal import Change, Refusal
+from ingest.simulate.journal import Change, Refusal, Told
 
 RUN = "run:demo/loop/"
 STOP = Change(1_040_000, RUN + "5f", "open", "c1", "exact_loop", "Four times.", 1_000_000)
@@ -29,6 +29,26 @@ def test_a_refusal_says_what_by_whom_and_how_fast() -> None:
     for word in ("agent", "REFUSED `crm.pay` after 12 ms", "no room"):
         assert word in line
     assert progress.refused("agent", refusal) == []
+
+
+def test_what_people_do_and_what_users_get_is_said() -> None:
+    """A deed in its words, a replaced answer with what the user got; an answer in form is no news."""
+    progress = Progress()
+    kill = Deed("loop", "kills", "forced_open", 1_040_000, "c1", "agent:demo/loop is stopped")
+    bad = Told("5f", 1_040_000, {"answer": "later"}, malformed=True, replaced=True)
+
+    assert "PERSON: agent:demo/loop is stopped" in progress.did(kill)[0]
+    assert progress.did(kill) == []
+    assert "the user got {'answer': 'later'}" in progress.told("loop", bad)[0]
+    assert progress.told("loop", bad) == []
+    assert progress.told("other", Told("5f", 1, "fine")) == []
+
+
+def test_a_taken_back_bundle_is_named() -> None:
+    """Not the whole agent is stopped."""
+    stop = Change(1_040_000, "bundle:demo/loop/b2", "open", "c1", "error_rate", "Half.", 1)
+
+    assert "only bundle b2" in Progress().changed("loop", stop)[0]
 
 
 def test_what_repeats_is_said_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 import tracefuse
 from ingest.keys import Keys
 from ingest.simulate import work
-from ingest.simulate.journal import Call, Journal, Refusal, Tail
+from ingest.simulate.journal import Call, Journal, Refusal, Tail, Told
 from ingest.simulate.pace import Pace
 from ingest.simulate.player import Player
 from ingest.simulate.process import Work
@@ -109,7 +109,7 @@ def test_a_refused_run_ends_and_the_tool_never_runs(
 ) -> None:
     """`CircuitOpen` ends the run; the tool's log stays empty."""
 
-    def refuse(trace_id: str, tool: str, now: float) -> float:
+    def refuse(*_: object) -> float:
         raise tracefuse.CircuitOpen("agent:t/clerk")
 
     monkeypatch.setattr(fuse.gate, "admit", refuse)
@@ -129,6 +129,57 @@ def test_a_refused_call_is_on_file_and_did_not_run(
     assert isinstance(refusal, Refusal)
     assert (refusal.tool, refusal.gate, refusal.forbidden) == ("drop", "allowlist", True)
     assert refusal.asked_us <= refusal.at_us
+
+
+def test_a_tool_says_something_new_for_one_call_only(
+    fuse: tracefuse.Fuse, player: Player, journal: Path
+) -> None:
+    """The call is refused by its description; the next one, as it was approved, runs."""
+    approved = fuse.describe("find", "old")
+    file = f'{{"agent":"clerk","tenant":"t","tools":{{"find":{{"descriptor":"{approved}"}}}}}}'
+    fuse.held.grants = grants_of(file.encode())
+    bent = Act("find", {}, {}, 1.0, forbidden=True, described=("new", "old"))
+
+    assert not player.play(quick([bent]))
+    assert player.play(quick([Act("find", {}, {}, 1.0)]))
+    refusal, call = Tail(journal).read()
+    assert isinstance(refusal, Refusal) and refusal.gate == "descriptor"
+    assert isinstance(call, Call) and not call.forbidden
+
+
+def test_a_tool_fails_in_the_runs_of_one_bundle(
+    fuse: tracefuse.Fuse, player: Player, journal: Path
+) -> None:
+    """The tool's log names the version of each call; without one nothing fails."""
+    act = Act("find", {}, {}, 1.0, fails_in="b2", patience_s=0.5)
+    for bundle in ("b1", "b2", ""):
+        player.play(Script("refund", "u", "please", [act], urgent=True, bundle=bundle))
+    calls = [entry for entry in Tail(journal).read() if isinstance(entry, Call)]
+
+    assert [(call.bundle, call.failed) for call in calls] == [
+        ("b1", False), ("b2", True), ("", False),
+    ]  # fmt: skip
+    assert all(call.needs_person for call in calls)
+
+
+def test_what_the_user_got_is_on_file(
+    fuse: tracefuse.Fuse, transport: MemoryTransport, player: Player, journal: Path
+) -> None:
+    """The declared fallback for an answer without its form; an answer in form as it is."""
+    fallback = '{"agent":"clerk","tenant":"t","fallbacks":{"output":"{\\"say\\": \\"later\\"}"}}'
+    fuse.held.grants = grants_of(fallback.encode())
+    for answer, bad in (("Sure!", True), ('{"say": "now"}', False)):
+        script = Script("refund", "u", "m", [], answer, form=dict[str, str], malformed=bad)
+        assert player.play(script)
+    fuse.close()
+    replaced, kept = Tail(journal).read()
+
+    assert isinstance(replaced, Told) and isinstance(kept, Told)
+    assert (replaced.said, replaced.malformed, replaced.replaced) == ({"say": "later"}, True, True)
+    assert (kept.said, kept.malformed, kept.replaced) == ('{"say": "now"}', False, False)
+    outputs = [event for event in events(transport.sent) if event.name == "output"]
+    assert [event.status for event in outputs].count("error") == 1
+    assert {event.trace_id for event in outputs if event.status == "error"} == {replaced.trace_id}
 
 
 def test_who_is_told_to_stop_ends_the_run_in_order(

@@ -1,24 +1,45 @@
 """The labels are true: each fault meets its rule, and no healthy agent comes near any."""
 
+import re
 from collections import Counter, defaultdict
+from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
+import tracefuse
 from detectors.cost_cap import CostCap
 from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from ingest.agent_check import sense
+from ingest.keys import Keys
 from ingest.registry import AgentFile
 from ingest.rules import rule
-from ingest.simulate import roles, work
+from ingest.simulate import (
+    changed_descriptor,
+    failed_canary,
+    malformed_output,
+    promotion_refused,
+    roles,
+    work,
+    wrong_version,
+)
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenario import Moment
+from ingest.simulate.scenarios import SCENARIOS
 from ingest.simulate.script import Act, Ask, Freeze, Script
+from stream import promotion
 from stream.budgets import Ledger, most
+from stream.proving import Shown
 from tracefuse.errors import ConfigError
+from tracefuse.grants import Grants
+from tracefuse.grants import decode as grants_of
+from tracefuse.guards import instead, misfit
+from tracefuse.transports import MemoryTransport
 
+KEYS = Keys(b"m" * 32, b"a" * 32, b"h" * 32, b"r" * 32)
 FLEET = fleet()
 FAULTY = {role.scenario: role for role in FLEET if role.faulty}
 
@@ -35,6 +56,11 @@ def scripts(role: Role, runs: int, seed: int = 7) -> list[Script]:
 
 def acts(script: Script) -> list[Act]:
     return [move for move in script.moves if isinstance(move, Act)]
+
+
+def granted(role: Role) -> Grants:
+    """The agent's file as its own process reads it."""
+    return grants_of(msgspec.json.encode(agent_file(role, "t")))
 
 
 def loops(script: Script) -> int:
@@ -218,6 +244,107 @@ def test_only_the_forbidden_transfer_needs_a_person() -> None:
     assert 0 < sum(act.forbidden for act in transfers) < len(transfers)
 
 
+def test_only_the_changed_description_is_not_the_approved_one() -> None:
+    """The hash in the file is that of the text which the process tells at its start and after the call."""
+    role, tool = FAULTY["changed_descriptor"], changed_descriptor.TOOL
+    grants, calls = granted(role), acts(scripts(role, 1)[0])
+    assert role.fault is not None
+    (bent,) = (act for act in calls if act.forbidden)
+    before, after = bent.described or ("", "")
+
+    assert bent.tool == tool and after == role.fault.describes[tool]
+    assert not grants.knows(tool, described(before)) and grants.knows(tool, described(after))
+    assert not any(act.described for act in calls if act is not bent)
+
+
+def described(said: str) -> str:
+    """The hash that the SDK tells."""
+    fuse = tracefuse.init(credential=KEYS.credential("t", "a"), transport=MemoryTransport)
+    try:
+        return fuse.describe("tool", said)
+    finally:
+        fuse.close()
+
+
+def test_a_wrong_version_is_one_that_the_file_does_not_name() -> None:
+    """Each call of such a run is forbidden; runs between get the stable one, which the file carries."""
+    role = FAULTY["wrong_version"]
+    grants, (bent, healthy) = granted(role), scripts(role, 2)
+
+    assert bent.bundle == wrong_version.OLD and not grants.carries(bent.bundle)
+    assert acts(bent) and all(act.forbidden for act in acts(bent))
+    assert not healthy.bundle and grants.carries(grants.bundle_of("a" * 32))
+
+
+@pytest.mark.parametrize(("name", "runs"), [("approval_given", False), ("approval_refused", True)])
+def test_only_the_large_transfer_waits_for_a_person(name: str, runs: bool) -> None:
+    """By the rule of the file itself; forbidden is what nobody will agree to."""
+    role = FAULTY[name]
+    (approval,) = agent_file(role, "t").approvals
+    made = scripts(role, 60)
+    transfers = [act for script in made for act in acts(script) if act.tool == "bank.transfer"]
+
+    assert [rule(approval.when)(act.args, {}) for act in transfers] == [
+        act.patience_s > 0 for act in transfers
+    ]
+    assert [act.forbidden for act in transfers] == [runs and a.patience_s > 0 for a in transfers]
+    assert 0 < sum(act.patience_s > 0 for act in transfers) < len(transfers)
+    assert all(sum(act.patience_s > 0 for act in acts(script)) <= 1 for script in made)
+
+
+def test_who_is_killed_does_nothing_that_a_rule_knows() -> None:
+    """A person stops it, so nothing of its work is bent."""
+    role, task = FAULTY["killed"], work.TASKS["operations"]
+    assert role.fault is not None
+
+    assert [role.fault.distort(task, Moment(0.0, n), Random(n)) for n in range(20)] == [None] * 20
+
+
+def test_a_canary_s_calls_fail_and_trip_its_own_error_rate() -> None:
+    """After a minute of healthy calls too within five of its runs; those of the stable version succeed."""
+    role = FAULTY["failed_canary"]
+    grants, made = granted(role), scripts(role, 5)
+    rate = ErrorRate(consecutive_max=None)
+    healthy = scripts(Role("a", "support"), 4)
+    for move in (move for script in healthy for move in script.moves):
+        if isinstance(move, Act | Ask):
+            rate.update(isinstance(move, Act) and bool(move.error), 0.0)
+    bent = [act for script in made for act in acts(script)]
+    for act in bent:
+        rate.update(act.fails_in == failed_canary.CANARY, 0.0)
+
+    assert rate.fires and not any(act.error for act in bent)
+    given = Counter(grants.bundle_of(f"{n:032x}") for n in range(2000))
+    assert set(given) == {failed_canary.STABLE, failed_canary.CANARY}
+    assert 0.4 < given[failed_canary.CANARY] / 2000 < 0.6
+
+
+def test_a_promotion_lacks_what_no_demo_can_show() -> None:
+    """The runs elsewhere are forbidden; the file grants staging alone, and has a gate for production."""
+    role = FAULTY["promotion_refused"]
+    file, (bent, healthy) = agent_file(role, "t"), scripts(role, 2)
+    demo = Shown(runs=500, well=500, days=1)
+
+    assert bent.environment == promotion_refused.THERE
+    assert all(act.forbidden for act in acts(bent)) and acts(bent)
+    assert healthy.environment == "" and file.environment == promotion_refused.HERE
+    assert not granted(role).runs_in(bent.environment) and granted(role).runs_in(file.environment)
+    assert promotion.missing(file, promotion_refused.THERE, demo, "ann") == [
+        "500 of 1000 runs", "1 of 14 days",
+    ]  # fmt: skip
+
+
+def test_only_a_malformed_answer_has_not_its_form() -> None:
+    """The runs between answer in form, and the declared fallback has it."""
+    role = FAULTY["malformed_output"]
+    made = scripts(role, 30)
+    fallback = instead(granted(role).fallbacks["output"], malformed_output.FORM)
+
+    assert [bool(misfit(one.answer, one.form)) for one in made] == [one.malformed for one in made]
+    assert 0 < sum(one.malformed for one in made) < len(made)
+    assert isinstance(fallback, dict) and not misfit(fallback, malformed_output.FORM)
+
+
 @pytest.mark.parametrize("role", [role for role in FLEET if not role.faulty], ids=lambda r: r.agent)
 def test_healthy_agents_come_near_no_rule(role: Role) -> None:
     """Two hundred runs of each: no loop, no spike, no slow tool, no cap, not even half of one."""
@@ -254,13 +381,17 @@ def test_the_same_seed_makes_the_same_fleet() -> None:
 
 
 def test_the_fleet_is_large_and_its_names_differ() -> None:
-    """At least thirty agents; each fault has exactly one healthy twin with the same caps."""
+    """At least thirty agents; each fault has exactly one healthy twin with the same caps, or runs between."""
     names = Counter(role.agent for role in FLEET)
 
     assert len(FLEET) >= 30 and max(names.values()) == 1
     for name, faulty in FAULTY.items():
         twins = [role for role in FLEET if role.scenario == name and not role.faulty]
-        assert len(twins) == 1 and twins[0].task == faulty.task
+        assert faulty.fault is not None
+        assert len(twins) == faulty.fault.twin
+        if not twins:
+            continue
+        assert twins[0].task == faulty.task
         mine, other = agent_file(faulty, "t"), agent_file(twins[0], "t")
         assert (mine.limits, mine.budgets, mine.tools) == (other.limits, other.budgets, other.tools)
         assert mine.approvals == other.approvals
@@ -270,6 +401,26 @@ def test_the_fleet_is_large_and_its_names_differ() -> None:
 def test_the_file_of_each_agent_is_accepted(role: Role) -> None:
     """One that contradicts itself changes nothing, and its agent would be stopped by no cap."""
     assert sense(agent_file(role, "t")) == []
+
+
+def test_faults_of_the_agent_itself_have_a_twin() -> None:
+    """What is found by rates and habits could as well be found in the healthy; single calls could not."""
+    alone = {name for name, role in FAULTY.items() if role.fault and not role.fault.twin}
+
+    assert alone == {
+        "changed_descriptor", "wrong_version", "approval_given", "approval_refused", "killed",
+        "failed_canary", "promotion_refused", "malformed_output",
+    }  # fmt: skip
+
+
+def test_the_page_of_the_demo_lists_every_scenario() -> None:
+    """Each with the word that must come of it, in the order of the report; and the fleet's size."""
+    page = (Path(__file__).parents[3] / "docs" / "demo.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*?\| `([a-z-]+)` \|", page, re.MULTILINE)
+
+    assert rows == [(name, one.expected) for name, one in SCENARIOS.items()]
+    assert f"a fleet of {len(FLEET)} simulated agents" in page
+    assert f"{len(FAULTY)} of them misbehave" in page
 
 
 def test_an_unknown_scenario_is_named() -> None:
