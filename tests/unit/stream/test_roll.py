@@ -16,8 +16,12 @@ from tracefuse import wire
 
 def told(outputs: list[Output]) -> list[dict[str, int]]:
     """Counts of `TENANT`, in order; of whichever partition."""
-    facts = found(outputs, FLEET, Census)
-    return [fact.active for fact in facts]
+    return [fact.active for fact in censuses(outputs)]
+
+
+def censuses(outputs: list[Output]) -> list[Census]:
+    facts: list[Census] = found(outputs, FLEET, Census)
+    return facts
 
 
 def agent(pipe: Pipe, n: int = 1, tenant: str = TENANT) -> list[Output]:
@@ -73,12 +77,12 @@ def test_changes_are_told_once_a_second_at_most() -> None:
         out += pipe.wait(0.5)
     out += pipe.wait(2.0)
     latest: dict[int, int] = {}
-    for fact in found(out, FLEET, Census):
+    for fact in censuses(out):
         latest[fact.src[1]] = fact.active[TENANT]
 
     assert sum(latest.values()) == 12
     for number in latest:
-        at = [fact.src[2] for fact in found(out, FLEET, Census) if fact.src[1] == number]
+        at = [fact.src[2] for fact in censuses(out) if fact.src[1] == number]
         times = [pipe.logs[INBOX, number][offset].timestamp for offset in at]
         assert all(b - a >= 1.0 for a, b in pairwise(times))
 
