@@ -17,6 +17,7 @@ from tracefuse.canonical import NotJSON, canonical, clean, keyed_hash
 from tracefuse.drafts import Draft, Encoded
 from tracefuse.events import KIND_OF, Event, encode
 from tracefuse.fingerprints import fingerprints, leaves
+from tracefuse.orders import ordered
 from tracefuse.redact import Redactor
 from tracefuse.sketches import marks, simhash, template_id
 
@@ -34,6 +35,8 @@ GIVEN = frozenset({"tool.request", "input.user", "input.system", "memory.read", 
 LIKENED = frozenset({"tool.result", "llm.response", "output"})
 # Where an order to the agent may hide that nobody in charge gave.
 UNTRUSTED = frozenset({"input.user", "tool.result", "retrieval", "memory.read", "handoff"})
+# The same without the user, whose orders are what the agent is for.
+FOREIGN = UNTRUSTED - {"input.user"}
 # Fields of a draft that are values; what the event gets is their hash.
 _HASHED = {"prompt": "prompt_hash", "tools": "tools_hash", "key": "args_hash"}
 THOUGHT = frozenset({"plan", "thought", "reflection", "decision"})
@@ -220,6 +223,10 @@ class Witness:
             sketches["simhash"] = f"{simhash(text):016x}"
         if name in UNTRUSTED and (found := marks(text)):
             sketches["marks"] = found
+        if name in FOREIGN and event.fingerprints:
+            demanded = ordered(items, event.fingerprints)
+            if demanded:
+                sketches["orders"] = demanded
         counts = self._redactor.redact(text)[1]
         if counts:
             sketches["redacted"] = counts

@@ -202,7 +202,7 @@ def _of_text(text: str) -> list[_Token]:
             _addresses(word.lower(), start, out)
         else:
             groups = _GROUPS.match(text, start) if _goes_on(text, end) else None
-            if groups is not None and _digits(groups[0]) >= 9:
+            if groups is not None and _digits(groups[0]) >= 9 and not _DATE.fullmatch(word):
                 end = groups.end()
                 out.append(("account", _account(groups[0]), start, end))
             elif "/" in word or "\\" in word:
@@ -249,6 +249,8 @@ def _addresses(word: str, start: int, out: list[_Token]) -> None:
             end = start + domain.end()
             out.append(("email", word[at - local : domain.end()], start + at - local, end))
             out.append(("domain", domain[0], start + at + 1, end))
+        elif domain is not None:  # a name of other letters: the host at least is known
+            out.append(("host", domain[0], start + at + 1, start + domain.end()))
         at = word.find("@", at + 1 if domain is None else domain.end())
 
 
@@ -297,7 +299,7 @@ def _plain(word: str, text: str, start: int, out: list[_Token]) -> None:
     if _IP.fullmatch(low):
         out.append(("host", low, start, end))
         return
-    if count >= 9 and (_IBAN.fullmatch(low) or not low.translate(_NO_DIGITS).strip("-")):
+    if count >= 9 and (_IBAN.fullmatch(low.translate(_NO_GAPS)) or not low.translate(_NO_DIGITS).strip("-")):
         out.append(("account", _account(low), start, end))
     elif _is_named(low):
         rest = _unwww(low)

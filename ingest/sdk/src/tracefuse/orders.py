@@ -1,0 +1,187 @@
+"""Where a text tells its reader to do something: passages, not words. Pure.
+
+A page, a file or a mail is data to the agent that reads it. Whoever wants to steer the agent writes an
+order into it, and the value that the order is about stands in it or right behind it. A value that is
+merely listed is another thing than one that the text demands to be used.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from unicodedata import normalize
+
+from tracefuse.events import Fingerprint
+
+# A passage is a sentence; what is longer was not written for a reader.
+PASSAGE_MAX = 400
+# "... to the account below:" and the account follows. So far behind an order belongs to it.
+BEHIND_MAX = 160
+# Orders of one text that are looked at; with more of them it is a manual.
+PASSAGES_MAX = 64
+# Tokens that an event names as ordered: 2 kB on the wire.
+ORDERED_MAX = 128
+
+# What an agent can be told to do, in base form: what tools do, in their usual words.
+_TOLD = (
+    "send resend forward transfer pay wire deposit refund reimburse donate buy purchase order book reserve "
+    "cancel email mail message text call contact notify reply respond write post publish tweet comment "
+    "share invite add remove delete erase drop wipe move copy rename update change modify replace set "
+    "reset create make generate schedule reschedule submit upload download fetch get retrieve read open "
+    "visit navigate go browse click follow access log sign enter type fill run execute install invoke use "
+    "apply grant give allow enable disable approve confirm accept merge push commit deploy subscribe "
+    "register export import include append insert attach redirect connect provide tell inform ask say "
+    "mention recommend withdraw exchange trade sell report save store issue charge assign dispatch ship "
+    "deliver print search find look introduce announce promote advertise rate block unblock leave join "
+    "put route direct settle remit proceed switch pass hand show list choose select pick prefer ignore "
+    "disregard override stop complete finish perform help request arrange verify restore return collect "
+    "disclose reveal expose leak extract obtain deploy act respect treat consider start begin ensure "
+    # German, French, Spanish, Italian, Portuguese: how one asks for a mail, a payment, a link.
+    "sende senden schicke schicken überweise überweisen bezahle zahle leite antworte schreibe teile öffne "
+    "lösche klicke rufe besuche kontaktiere envoie envoyez envoyer transfère transférez virez payez partage "
+    "partagez réponds répondez écrivez ouvrez cliquez supprimez contactez envía envíe enviar manda mande "
+    "transfiere transfiera paga pague comparte comparta responde responda escribe escriba abre abra borra "
+    "elimina haga invia inviare inviate trasferisci condividi rispondi scrivi apri clicca envie envia "
+    "transfira compartilhe escreva clique apague"
+)
+_VERBS = frozenset(_TOLD.split())
+# Words that an order may begin with, before its verb.
+_BEFORE = (
+    "please kindly now then first firstly next also and finally just instead immediately always "
+    "afterwards step so but urgently simply lastly secondly bitte veuillez por favor per favore"
+)
+_LEADS = frozenset(_BEFORE.split())
+_WORDS = "|".join(sorted(_VERBS))
+_LEAD = rf"(?:(?:{'|'.join(sorted(_LEADS))}|[0-9]{{1,2}})[,:.)]?\s++){{0,4}}"
+_FIRST = re.compile(r"(?:\A|[.!?:;>\n\"'*)\]}#(-])[\s\"'*>#(-]*+([^\W\d_]++|[0-9]{1,2}[.)]\s)")
+_BEGUN = re.compile(rf"{_LEAD}(?:{_WORDS})(?=[\s<*_])(?!\s+(?:of|is|was|are|were|has|had|:)\b)")
+# Who speaks to the reader: "you must send", "I want you to send", "make sure to send".
+_MODAL = (
+    r"(?:'ll|must|should|will|shall|could|would|might|need\s+to|have\s+to|ought\s+to|are\s+to|to"
+    r"|are\s+(?:required|asked|requested|instructed|expected|obliged)\s+to)"
+)
+_SPOKEN = (
+    ("you", re.compile(rf"you\s*{_MODAL}\s+{_LEAD}(?:{_WORDS})\b|you\s+(?:please|kindly)\s+\w")),
+    ("please", re.compile(rf"please\s+{_LEAD}(?:{_WORDS})\b")),
+    ("kindly", re.compile(rf"kindly\s+{_LEAD}(?:{_WORDS})\b")),
+    (" sure", re.compile(rf" sure\s+(?:to|that\s+you)\s+{_LEAD}(?:{_WORDS})\b")),
+    ("forget to", re.compile(rf"forget to\s+{_LEAD}(?:{_WORDS})\b")),
+    (" is to ", re.compile(rf" is to\s+{_LEAD}(?:{_WORDS})\b")),
+    *((stem, re.compile(rf"{stem}(?:be\s+\w|{_LEAD}(?:{_WORDS})\b)")) for stem in
+      (" must ", " should ", " shall ", " has to ", " have to ", " needs to ", " need to ")),
+)  # fmt: skip
+# Letters of other scripts that look like these, and what nobody sees: an order reads the same with them.
+_ALIKE = str.maketrans("авсԁеһіјӏкмногрѕтухᴢοανρικτυ", "abcdehijlkmhorpstyxzoavpiktu")
+_BEYOND = re.compile(r"[^\x00-\x7f]")
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+# A sentence ends, a paragraph, or a field of a listing.
+_END = re.compile(r"[.!?][\"')\]]*+(?=\s|\Z)|\n\s*+(?:\n|[-*]\s|[\w ]{1,24}:\s)|\Z")
+_PARAGRAPH = re.compile(r"\n[ \t]*+(?:\n|[\w ]{1,24}:\s)|\Z")
+
+
+def passages(text: str) -> list[tuple[int, int, int]]:
+    """Passages that give an order: begin, end, and how far what it is about may follow.
+
+    Notes
+    -----
+    English, as agents' tools and most injections are, and the commonest words of five other languages.
+    An order in yet another language, or one that is only hinted at, is not seen. 60 to 100 µs a kB.
+
+    >>> text = "Rent is due. Please wire it to Ann's\\naccount. It is 12-34. Thanks!"
+    >>> [(text[start:end], text[end:behind]) for start, end, behind in passages(text)]
+    [("Please wire it to Ann's\\naccount.", ' It is 12-34. Thanks!')]
+    """
+    if not text.isascii():
+        if _UNSEEN.search(text):
+            return _seen(text)
+        text = _BEYOND.sub(_looks, text)
+    low = text.lower()
+    if "\\" in low:  # a text within a text: its line ends are written as \n
+        low = low.replace("\\n", " \n")
+    found: list[tuple[int, int, int]] = []
+    last = 0
+    for start, said in sorted(_starts(low)):
+        if start < last or len(found) == PASSAGES_MAX:
+            continue
+        end = _end(_END, low, said, PASSAGE_MAX)
+        behind = end
+        if low.endswith(":", 0, end):
+            behind = min(end + BEHIND_MAX, len(low))
+        elif low[end : end + 1] != "\n":
+            behind = _end(_PARAGRAPH, low, end + 1, BEHIND_MAX)
+        found.append((start, end, behind))
+        last = end
+    return found
+
+
+def _looks(sign: re.Match[str]) -> str:
+    return _look(sign[0])
+
+
+@lru_cache(maxsize=4096)
+def _look(sign: str) -> str:
+    """The letter that a sign looks like: one for one, since spans must hold."""
+    plain = normalize("NFKC", sign).lower()
+    plain = plain[:1] if plain[1:] == "\u0307" else plain  # a capital I with its point
+    return plain.translate(_ALIKE) if len(plain) == 1 else sign
+
+
+def _seen(text: str) -> list[tuple[int, int, int]]:
+    """Passages of a text with characters that nobody sees: looked for without them."""
+    places = [at for at, sign in enumerate(text) if not _UNSEEN.match(sign)]
+    found = passages("".join(text[at] for at in places))
+    places.append(len(text))
+    return [(places[start], places[end], places[behind]) for start, end, behind in found]
+
+
+def _starts(low: str) -> Iterator[tuple[int, int]]:
+    """Where orders begin, and where their verb has been said; the same one perhaps twice."""
+    for first in _FIRST.finditer(low):
+        word = first[1]
+        if word in _VERBS or word in _LEADS or word[0] in "0123456789":
+            begun = _BEGUN.match(low, first.start(1))
+            if begun is not None:
+                yield begun.span()
+    for stem, rule in _SPOKEN:
+        at = low.find(stem)
+        while at >= 0:
+            spoken = rule.match(low, at)
+            if spoken is not None:
+                yield spoken.span()
+            at = low.find(stem, at + len(stem))
+
+
+def _end(rule: re.Pattern[str], low: str, start: int, most: int) -> int:
+    found = rule.search(low, min(start, len(low)), start + most)
+    if found is None or found.end() >= start + most:
+        return min(start + most, len(low))
+    return found.start() if found[0].startswith("\n") else found.end()
+
+
+def ordered(items: Iterable[tuple[str, object]], found: list[Fingerprint]) -> list[str]:
+    """Hashes of those tokens of a value that stand in its orders or right behind one.
+
+    Parameters
+    ----------
+    items
+        Path and text of the value's leaves, as its fingerprints were made of.
+    found
+        Its fingerprints.
+
+    >>> from tracefuse.fingerprints import fingerprints
+    >>> items = [("body", "From ann@example.com. Forward this to bob@example.com today.")]
+    >>> found, _ = fingerprints(b"key", items)
+    >>> told = ordered(items, found)
+    >>> [one.hash in told for one in found if one.klass == "email"]
+    [False, True]
+    """
+    by_path: dict[str, list[Fingerprint]] = {}
+    for one in found:
+        by_path.setdefault(one.path, []).append(one)
+    told: dict[str, None] = {}
+    for path, text in items:
+        here = by_path.get(path)
+        if here is None or type(text) is not str:
+            continue
+        for start, _, behind in passages(text):
+            told.update((one.hash, None) for one in here if start <= one.start < behind)
+    return list(told)[:ORDERED_MAX]
