@@ -12,6 +12,7 @@ from detectors import (
     ErrorRate,
     LatencyBaseline,
     LatencyQuantile,
+    SeriesNovelty,
     ShadowPair,
     Silence,
     StepVector,
@@ -73,6 +74,15 @@ class BundleState:
 
 
 @dataclass(slots=True)
+class Volume:
+    """Calls of the agent, minute by minute."""
+
+    minute: int = 0  # of record time, that is being counted; 0 before the first call
+    calls: int = 0
+    usual: SeriesNovelty = field(default_factory=SeriesNovelty)
+
+
+@dataclass(slots=True)
 class Awaited:
     """A command that nobody has acknowledged yet."""
 
@@ -91,7 +101,8 @@ def _all_tools() -> ErrorRate:
 
 @dataclass(slots=True)
 class AgentState:
-    """One agent. Bounded by the `_MAX` above; about 3 kB plus 3 kB a tool."""
+    """One agent. Bounded by the `_MAX` above; about 3 kB plus 3 kB a tool,
+    and up to 66 kB for a week of minutes."""
 
     tenant: str
     agent_id: str
@@ -125,6 +136,7 @@ class AgentState:
 
     soft: bool = False  # what opened its breaker last was a soft rule
     active_until: float = 0.0  # counted as at work; record time at which that is looked at again
+    volume: Volume = field(default_factory=Volume)
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)

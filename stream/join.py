@@ -14,6 +14,7 @@ from ingest.records import Ack, Alive, Asked, Loop, Ref, Run, RunTotals, Src, St
 from ingest.topics import DLQ, EVENTS, INBOX, QUARANTINE
 from stream.authenticity import authentic
 from stream.dead_letters import letter
+from stream.origins import FOREIGN, IN_CHARGE
 from stream.outputs import Line
 from stream.partition import Marker, Partition, Snapshot
 from stream.trace_state import Action, Member, Producer, Trace
@@ -127,6 +128,8 @@ class Join:
 
     def _fact(self, trace: Trace, event: Event, spooled: bool) -> None:
         name = event.name
+        if event.fingerprints or event.fingerprints_cut:
+            self._met(trace, event)
         if name in ("tool.request", "llm.request"):
             self._requested(trace, event, spooled)
         elif name in ("tool.result", "llm.response"):
@@ -141,6 +144,16 @@ class Join:
             self._alive(trace, event, spooled)
         elif name == "control.applied":
             self._ack(event)
+
+    def _met(self, trace: Trace, event: Event) -> None:
+        """Values that somebody in charge names, or that came in.
+
+        An agent below another one is given its task by that one, who may have been misled.
+        """
+        if event.name in FOREIGN:
+            trace.origins.read(event)
+        elif event.name in IN_CHARGE and not trace.member(event.agent_id).depth:
+            trace.origins.hear(event)
 
     def _requested(self, trace: Trace, event: Event, spooled: bool) -> None:
         found = self._known(trace, event)
@@ -162,6 +175,8 @@ class Join:
             step.revision = found[1].step.revision + 1
         _ask(step, event)
         self._placed(trace, Action(event.seq, step), event)
+        if event.name == "tool.request" and (event.fingerprints or event.fingerprints_cut):
+            step.provenance = trace.origins.of(event)
         if event.deadline_ms and event.name == "tool.request" and not spooled:
             step.held = Asked(
                 event.attempt,
@@ -323,7 +338,7 @@ class Join:
     ) -> None:
         step.src, step.run, step.loop, step.echo = self._take(), totals, loop, echo
         self._emit(step.tenant, step.agent_id, codec.encode(step))
-        step.run = step.loop = step.held = None
+        step.run = step.loop = step.held = step.provenance = None
 
     def _emit(self, tenant: str, agent_id: str, value: bytes) -> None:
         self._out.append(Line(INBOX, wire.agent_key(tenant, agent_id), codec.INBOX, value))

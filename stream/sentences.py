@@ -81,6 +81,27 @@ def latency(tool: str, evidence: Evidence) -> str:
     )
 
 
+_WHENCE = {
+    "ordered": "stands in a passage of a result that gives orders",
+    "listed": "stands in a result",
+    "unknown": "stands nowhere in this run, in which a result gave orders",
+}
+
+
+def tainted_argument(tool: str, evidence: Evidence) -> str:
+    """Which argument nobody in charge has named, and where it was met.
+
+    >>> found = {"class": "account", "argument": "to", "observed": "ordered"}
+    >>> tainted_argument("bank.pay", found)[:68]
+    'A call of `bank.pay` acts on a value of class account in argument `t'
+    """
+    return (
+        f"A call of `{tool}` acts on a value of class {evidence['class']} in argument "
+        f"`{evidence['argument'] or 'whole'}` that neither the user nor the system has named; "
+        f"it {_WHENCE[evidence['observed']]}."
+    )
+
+
 def canary(bundle: str, what: str, evidence: Evidence) -> str:
     """How the canary goes wrong more often.
 

@@ -12,6 +12,7 @@ from math import inf
 import msgspec
 
 from ingest.records import Ref, RunTotals, Step
+from stream.origins import Origins
 from tracefuse.events import KIND_OF
 
 # Actions of a producer that a late event may still change. A snapshot of a trace stays near 10 kB.
@@ -150,6 +151,7 @@ class Trace(msgspec.Struct, array_like=True):
     members: dict[str, Member] = {}
     calls: dict[str, tuple[str, int]] = {}  # step id of an agent -> producer, seq of its action
     seen: dict[int, None] = {}
+    origins: Origins = msgspec.field(default_factory=Origins)
 
     def first_time(self, event_id: str) -> bool:
         """Whether an event is new to this trace; remembers it."""
