@@ -15,6 +15,7 @@ from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
+from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
 from detectors.step_vector import StepVector, step_features
@@ -33,6 +34,7 @@ __all__ = [
     "Json",
     "LatencyBaseline",
     "LatencyQuantile",
+    "SeriesNovelty",
     "ShadowPair",
     "Silence",
     "StatisticalDetector",
@@ -50,6 +52,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "silence": Silence,
     "exact_loop": ExactLoop,
     "step_vector": StepVector,
+    "series_novelty": SeriesNovelty,
     "canary_rate": CanaryRate,
     "shadow_pair": ShadowPair,
 }
@@ -92,6 +95,7 @@ CATALOGUE: dict[str, Entry] = {
     "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "step_vector": Entry("D40", "statistical", "agent", "annotate", "low", soft=True),
+    "series_novelty": Entry("D04", "statistical", "agent", "annotate", "low", soft=True),
     "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
     "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),
 }

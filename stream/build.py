@@ -49,6 +49,7 @@ _DECIDING = (
     (stream, "sentences.py"),
     (stream, "trace_state.py"),
     (stream, "unpickle.py"),
+    (stream, "volume.py"),
     (stream, "wide.py"),
     (stream, "withholding.py"),
     (tracefuse, "control.py"),
@@ -61,7 +62,7 @@ _DECIDING = (
     (tracefuse, "verdicts.py"),
     (tracefuse, "wire.py"),
 )
-_LIBRARIES = ("cel-expr-python", "river", "msgspec")
+_LIBRARIES = ("cel-expr-python", "river", "msgspec", "numpy")
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 from detectors import CallRate, Detector, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step
-from stream import canary, sentences
+from stream import canary, sentences, volume
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
 from stream.finding import Finding
@@ -22,6 +22,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Findings when an action is about to run: what counts calls."""
     if step.action != "tool" or step.spooled:
         return
+    yield from volume.counted(agent)
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
     rate = agent.rates.get(access)

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 EVIDENCE = {"observed", "expected", "score", "threshold", "n", "status"}
 ACTIONS = {"log", "annotate", "throttle", "step-up", "block-call", "stop-run", "open", "rollback"}
 SEVERITIES = {"info", "low", "medium", "high", "critical"}
+PIECES = {"base", "conformal_tail", "neighbours"}  # shared by detectors; none themselves
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ CASES: dict[str, Case] = {
     ),
     "shadow_pair": Case(
         lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300
+    ),
+    "series_novelty": Case(
+        lambda rng, i: (50 + 40 * math.sin(i / 46) + rng.random(),), lambda rng, i: (300.0,), 70_000
     ),
     "step_vector": Case(lambda rng, i: _step(rng), lambda rng, i: _step(rng, cost=1e4), 8192),
 }
@@ -146,7 +150,7 @@ def test_the_tables_name_the_same_detectors() -> None:
 
 def test_each_file_is_registered_and_each_name_resolves() -> None:
     """A detector file that nobody registered, or a name that can't be imported, is a mistake."""
-    files = {module.name for module in pkgutil.iter_modules(detectors.__path__)} - {"base"}
+    files = {module.name for module in pkgutil.iter_modules(detectors.__path__)} - PIECES
     registered = {cls.__module__.removeprefix("detectors.") for cls in DETECTORS.values()}
 
     assert files == registered

@@ -7,6 +7,7 @@ into the changelog.
 import gzip
 import hashlib
 import json
+import math
 import random
 import statistics
 from collections import defaultdict
@@ -50,6 +51,11 @@ def _loop(rng: random.Random, i: int) -> Arguments:
 def _work(rng: random.Random, i: int) -> Arguments:
     """Ten tools with a hundred arguments each, of which some come again."""
     return (f"tool-{rng.randrange(10)}:{rng.randrange(100)}:{rng.randrange(3)}",)
+
+
+def _minutes(rng: random.Random, i: int) -> Arguments:
+    """Calls a minute with a season of six hours."""
+    return (round(60 + 30 * math.sin(i / 57.3) + rng.gauss(0.0, 3.0)),)
 
 
 def _step(cost: float) -> Callable[[random.Random, int], Arguments]:
@@ -150,6 +156,17 @@ SCENARIOS = {
         found_min=20,
         delay_max=6,
         false_max=0,
+    ),
+    # Calls double for half an hour.
+    "series_novelty": Scenario(
+        _minutes,
+        lambda rng, i: (2 * _minutes(rng, i)[0],),
+        starts=1500,
+        lasts=30,
+        alarms=(199, 1500),
+        found_min=20,
+        delay_max=6,
+        false_max=40,
     ),
     # Prompts grow tenfold. Three of 20 stay within what this agent showed in its last 1,000 steps.
     "step_vector": Scenario(
