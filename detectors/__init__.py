@@ -19,6 +19,7 @@ from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
 from detectors.step_vector import StepVector, step_features
+from detectors.tainted_argument import TaintedArgument
 
 __all__ = [
     "CATALOGUE",
@@ -39,6 +40,7 @@ __all__ = [
     "Silence",
     "StatisticalDetector",
     "StepVector",
+    "TaintedArgument",
     "step_features",
 ]
 
@@ -55,6 +57,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "series_novelty": SeriesNovelty,
     "canary_rate": CanaryRate,
     "shadow_pair": ShadowPair,
+    "tainted_argument": TaintedArgument,
 }
 
 
@@ -98,4 +101,5 @@ CATALOGUE: dict[str, Entry] = {
     "series_novelty": Entry("D04", "statistical", "agent", "annotate", "low", soft=True),
     "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
     "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),
+    "tainted_argument": Entry("D20", "rule", "call", "step-up", "high", "annotate", "low"),
 }

@@ -39,6 +39,7 @@ _DECIDING = (
     (stream, "granting.py"),
     (stream, "holding.py"),
     (stream, "join.py"),
+    (stream, "origins.py"),
     (stream, "outputs.py"),
     (stream, "partition.py"),
     (stream, "policy.py"),

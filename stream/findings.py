@@ -7,7 +7,7 @@ breaker follows is decided in `detect`.
 from collections.abc import Iterator
 from typing import Any
 
-from detectors import CallRate, Detector, step_features
+from detectors import CallRate, Detector, TaintedArgument, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step
 from stream import canary, sentences, volume
@@ -19,10 +19,11 @@ MICRO = 1_000_000
 
 
 def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
-    """Findings when an action is about to run: what counts calls."""
+    """Findings when an action is about to run: what counts calls, and what they are to act on."""
     if step.action != "tool" or step.spooled:
         return
     yield from volume.counted(agent)
+    yield from _taint(agent, step)
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
     rate = agent.rates.get(access)
@@ -32,6 +33,29 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     if rate.fires:
         words = sentences.call_rate(access, rate.evidence())
         yield Finding("call_rate", words, rate.evidence(), "agent", Tripped(auto_close=True))
+
+
+def _taint(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """Arguments that nobody in charge has named. A warning once a run: listings are normal."""
+    told = step.provenance
+    if told is None:
+        return
+    taint = TaintedArgument()
+    values = [(value.origin, value.klass) for value in told.values]
+    taint.update(values, told.orders, agent.file.access(step.tool) == "read")
+    if not taint.fires and not (
+        taint.warns and "tainted_argument" not in agent.run(step.trace_id).signals
+    ):
+        return
+    worst = next(
+        value for value in told.values if (value.origin, value.klass) == (taint.origin, taint.klass)
+    )
+    evidence = taint.evidence() | {
+        "argument": worst.path, "span": [worst.start, worst.end], "named": told.named,
+        "source": told.source,
+    }  # fmt: skip
+    words = sentences.tainted_argument(step.tool, evidence)
+    yield Finding("tainted_argument", words, evidence, warning=not taint.fires)
 
 
 def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:

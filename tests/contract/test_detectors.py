@@ -90,6 +90,11 @@ CASES: dict[str, Case] = {
     "series_novelty": Case(
         lambda rng, i: (50 + 40 * math.sin(i / 46) + rng.random(),), lambda rng, i: (300.0,), 70_000
     ),
+    "tainted_argument": Case(
+        lambda rng, i: ([("listed", rng.choice(("id", "amount")))], rng.random() < 0.3),
+        lambda rng, i: ([("ordered", "email"), ("listed", "amount")], True),
+        200,
+    ),
     "step_vector": Case(lambda rng, i: _step(rng), lambda rng, i: _step(rng, cost=1e4), 8192),
 }
 
