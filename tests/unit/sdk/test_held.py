@@ -1,5 +1,7 @@
 """What the agent's own process decides by itself, and what it makes of verdicts."""
 
+import asyncio
+
 import pytest
 
 from tests.sdk import sdk
@@ -116,3 +118,25 @@ def test_a_verdict_reaches_who_asked_and_nobody_else() -> None:
 
     assert one.result(0).word == "allow"
     assert not two.done()
+
+
+def test_what_a_call_waited_for_is_not_the_tool_s_time() -> None:
+    """A second for a verdict that never came, nothing for the tool: nobody may call the tool slow."""
+
+    async def alike() -> None:
+        async with sent.fuse.trace() as trace, trace.tool("crm.pay"):
+            pass
+
+    with sdk() as sent:
+        sent.fuse.held.grants = grants(without_verdict="allow")
+        sent.fuse.held.listening = True
+        sent.fuse.describe("crm.pay", PAY)
+        with sent.fuse.trace() as trace, trace.tool("crm.pay"):
+            pass
+        asyncio.run(alike())
+
+    asked, told = sent.events("tool.request"), sent.events("tool.result")
+    for request, result in zip(asked, told, strict=True):
+        assert result.verdict_seen == "none"
+        assert result.emitted_at - request.emitted_at > 900_000
+        assert result.duration_us < 300_000

@@ -135,6 +135,7 @@ class Call(Span):
                 waiting = asking.send(wait(*waiting))
         if self._delay > 0.0:
             time.sleep(self._delay)
+        self._began = clock.now_us()  # what it waited for was not the tool
         return self
 
     async def __aenter__(self) -> Self:
@@ -154,6 +155,7 @@ class Call(Span):
                 waiting = asking.send(await wait_async(*waiting))
         if self._delay > 0.0:
             await asyncio.sleep(self._delay)
+        self._began = clock.now_us()  # what it waited for was not the tool
         return self
 
     def __exit__(
