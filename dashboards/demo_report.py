@@ -117,10 +117,10 @@ def _undelivered(ended: Exit) -> int:
 def false_trips(
     roles: Sequence[Role], accounts: Mapping[str, Account], orders: Iterable[Ordered]
 ) -> list[str]:
-    """Stops of agents that did nothing wrong, or not yet, in words."""
+    """Stops of agents that did nothing wrong, or not yet, or whose calls alone did, in words."""
     never = float("inf")
     began = {
-        role.agent: accounts[role.agent].marks.get("fault", never) if role.faulty else never
+        role.agent: accounts[role.agent].marks.get("fault", never) if _breaks(role) else never
         for role in roles
     }
     return [
@@ -130,12 +130,16 @@ def false_trips(
     ]
 
 
+def _breaks(role: Role) -> bool:
+    """Whether the agent itself is at fault, once its fault has begun."""
+    return role.fault is not None and role.fault.stops
+
+
 def false_refusals(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Counter[str]:
     """Calls that were refused though nothing forbade them, counted by agent and gate, in words."""
     found: Counter[str] = Counter()
     for role in roles:
-        breaks = role.fault is not None and role.fault.stops
-        began = accounts[role.agent].marks.get("fault", 0) if breaks else float("inf")
+        began = accounts[role.agent].marks.get("fault", 0) if _breaks(role) else float("inf")
         for one in accounts[role.agent].refusals:
             if not one.forbidden and one.at_us < began:
                 found[f"calls of {role.agent} were refused by {one.gate or 'the deadline'}"] += 1

@@ -168,6 +168,15 @@ def test_a_healthy_agent_that_is_stopped_is_a_false_trip() -> None:
     ]
 
 
+def test_a_stop_of_an_agent_whose_calls_alone_are_forbidden_is_false() -> None:
+    """Its calls are refused one by one; a breaker that opens for it opens for nothing."""
+    trip = Ordered("c2", "tool:demo/over-budget/erp.post", "throttled", "latency", 9 * S, 9 * S)
+
+    assert false_trips([BUYER], {BUYER.agent: account(Mark(S, "fault"))}, [trip]) == [
+        "over-budget was stopped by latency without a fault"
+    ]
+
+
 def whole(facts: Stored, *others: Entry) -> list[str]:
     """Problems of a demo of three agents that is otherwise in order."""
     accounts = {
