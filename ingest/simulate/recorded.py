@@ -53,6 +53,7 @@ class Line(msgspec.Struct, gc=False):
     user: str = ""
     tool: str = ""
     args: dict[str, Any] = {}
+    text: str = ""
     result: Any = None
     error: str | None = None
     tokens: int = 0
