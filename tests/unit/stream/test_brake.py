@@ -7,13 +7,17 @@ import pytest
 
 from detectors import CATALOGUE
 from ingest import codec
-from ingest.records import Braked
+from ingest.records import Braked, Run
 from ingest.topics import FLEET, INBOX
+from stream.agent_state import new_agent
 from stream.brake import BRAKED_MAX, OPENINGS_MAX, TENANTS_MAX, WINDOW, Brakes, TenantState
-from stream.breaker import WAIT
+from stream.breaker import WAIT, State, Tripped
 from stream.correlate import Correlate
 from stream.detect import Detect
+from stream.finding import Finding
 from stream.outputs import Line, Output, Placed
+from stream.saying import Saying
+from stream.withholding import Withholding
 from tests.fleet import Fleet
 from tests.pipe import TENANT, VERIFIER, commands, registered, signals, summaries
 from tracefuse import wire
@@ -178,6 +182,38 @@ def test_a_failed_trial_is_stopped_again_and_counts_again() -> None:
     assert [rule for _, _, rule in fleet.opened][:2] == ["error_rate", "breaker.open"]
     assert braked(fleet.wide)[-1] == round(again + WINDOW, 3)
     assert held == 2
+
+
+def test_who_is_stopped_again_is_the_latest() -> None:
+    """Its earlier stop leaves nothing behind: the next place is free when the other's time is over."""
+    state = TenantState(TENANT, active={0: 20})
+    for agent_id, at in (("a", 100.0), ("b", 200.0), ("a", 300.0)):
+        state.opened(agent_id, at)
+        state.judged(at)
+
+    assert list(state.openings) == ["b", "a"]
+    assert state.until == 200.0 + WINDOW
+
+
+@pytest.mark.parametrize(("state", "held"), [(State.CLOSED, True), (State.HALF_OPEN, False)])
+def test_what_is_on_trial_is_not_held_back(state: State, held: bool) -> None:
+    """A rule that fires during the trial stops the agent, brake or not."""
+    saying = Saying(0)
+    saying.begin(0, 100.0)
+    withholding, agent = Withholding(saying), new_agent("acme/refunds")
+    withholding.brakes.take(Braked(tenant=TENANT, until=400.0), 100.0)
+    evidence = {"threshold": 0.5}
+    finding = Finding("error_rate", "Errors.", evidence, "agent", Tripped(auto_close=True))
+    run = Run(
+        tenant=TENANT, agent_id="refunds", trace_id="t", phase="end", event_id="e", emitted_at=1
+    )
+    said = {
+        "detector": "error_rate", "evidence_class": "rule", "severity": "medium",
+    }  # fmt: skip
+    breaker = replace(agent.breaker, state=state)
+
+    assert withholding.takes(agent, run, breaker, finding, said) == held
+    assert len(summaries(saying.collected())) == held
 
 
 def test_a_failed_trial_after_a_limit_counts_for_nothing() -> None:
