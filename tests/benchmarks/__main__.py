@@ -13,7 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = ("detectors", "sdk_text", "emit", "sink", "suggest", "stop", "preflight", "pipeline")
+NAMES = (
+    "detectors", "detection.nab", "sdk_text", "emit", "sink", "suggest", "stop", "preflight", "pipeline",
+)  # fmt: skip
 
 
 def main() -> int:

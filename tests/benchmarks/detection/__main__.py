@@ -1,0 +1,24 @@
+"""One command for the scoring harness.
+
+    python -m tests.benchmarks.detection nab [--data DIR] [--report FILE] [--plots DIR]
+    python -m tests.benchmarks.detection dojo …
+
+Each part is a module of its own with the same arguments: `python -m tests.benchmarks.detection.nab`.
+"""
+
+import runpy
+import sys
+
+NAMES = ("nab", "dojo")
+
+
+def main() -> None:
+    """Run the part that is named first, with the arguments that follow."""
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+        sys.exit(f"usage: python -m tests.benchmarks.detection {{{','.join(NAMES)}}} …")
+    name = sys.argv.pop(1)
+    runpy.run_module(f"tests.benchmarks.detection.{name}", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
