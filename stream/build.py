@@ -15,6 +15,7 @@ _DECIDING = (
     (detectors, "*.py"),
     (ingest, "agent_check.py"),
     (ingest, "agent_file.py"),
+    (ingest, "agent_parts.py"),
     (ingest, "codec.py"),
     (ingest, "records.py"),
     (ingest, "rules.py"),

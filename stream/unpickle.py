@@ -10,6 +10,7 @@ from typing import Any
 _PREFIXES = ("detectors.", "river.")
 _MODULES = (
     "stream.agent_state", "stream.agreements", "stream.breaker", "stream.budgets", "ingest.agent_file",
+    "ingest.agent_parts",
 )  # fmt: skip
 _NAMES = {
     "array": frozenset({"array", "_array_reconstructor"}),

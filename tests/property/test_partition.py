@@ -41,18 +41,18 @@ class Toy:
             if state.n % 3 == 0:
                 partition.drop(key)
             else:
-                state.deadline = now + 3.0 if state.n % 2 else inf
-        said += self._done(offset, now, *op)
+                state.deadline = partition.now + 3.0 if state.n % 2 else inf
+        said += self._done(offset, *op)
         return [*said, (offset, "keys", len(partition), round(partition.gap, 3))]
 
-    def _done(self, offset: int, now: float, what: str, key: str, ahead: float) -> list[Said]:
+    def _done(self, offset: int, what: str, key: str, ahead: float) -> list[Said]:
         partition = self.partition
         if what == "open":
             before = partition.evicted
             state = partition.open(key)
             state.n += 1
             state.told.append(offset)
-            state.deadline = now + ahead
+            state.deadline = partition.now + ahead
             partition.close(key, state)
             return [(offset, "opened", key, state.n, state.told[:], partition.evicted - before)]
         if what == "drop":
