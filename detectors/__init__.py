@@ -18,6 +18,7 @@ from detectors.latency_baseline import LatencyBaseline
 from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
+from detectors.slow_drift import SlowDrift
 from detectors.step_vector import StepVector, step_features
 from detectors.tainted_argument import TaintedArgument
 
@@ -38,6 +39,7 @@ __all__ = [
     "SeriesNovelty",
     "ShadowPair",
     "Silence",
+    "SlowDrift",
     "StatisticalDetector",
     "StepVector",
     "TaintedArgument",
@@ -58,6 +60,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "canary_rate": CanaryRate,
     "shadow_pair": ShadowPair,
     "tainted_argument": TaintedArgument,
+    "slow_drift": SlowDrift,
 }
 
 
@@ -102,4 +105,5 @@ CATALOGUE: dict[str, Entry] = {
     "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
     "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),
     "tainted_argument": Entry("D20", "rule", "call", "step-up", "high", "annotate", "low"),
+    "slow_drift": Entry("D02", "version", "agent", "annotate", "medium"),
 }

@@ -48,14 +48,13 @@ class CanaryRate(Detector):
     def update(self, bad: bool, canary: bool) -> float:
         """Take one run: whether it went wrong, and whether it was the canary's."""
         self.n += 1
-        self.fires = False
         if not bad:
             return self.score
         self.bad += canary
         self.others += not canary
         worse = self.bad > self.share * (self.bad + self.others)
         self.score = rounded(min(max(0.0, self._evidence()), RATIO_MAX)) if worse else 0.0
-        self.fires = self.score >= self.threshold
+        self.fires = self.fires or self.score >= self.threshold  # what is shown stays shown
         return self.score
 
     def _evidence(self) -> float:

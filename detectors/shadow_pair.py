@@ -41,14 +41,13 @@ class ShadowPair(Detector):
     def update(self, shadow_bad: bool, stable_bad: bool) -> float:
         """Take one pair: whether the shadow's run went wrong, and whether the other did."""
         self.n += 1
-        self.fires = False
         if shadow_bad == stable_bad:
             return self.score
         self.worse += shadow_bad
         self.better += stable_bad
         evidence = self._evidence() if self.worse > self.better else 0.0
         self.score = rounded(min(max(0.0, evidence), RATIO_MAX))
-        self.fires = self.score >= self.threshold
+        self.fires = self.fires or self.score >= self.threshold  # what is shown stays shown
         return self.score
 
     def _evidence(self) -> float:

@@ -7,6 +7,7 @@ from detectors.base import Detector, Json, rounded
 # Where a call acts must be named by an attacker; what it acts on often, and how much hardly ever.
 # Weights are ranks, not probabilities: they put the cases in order, and the mark lies in the gap.
 _WEIGHT = {"email": 1.0, "account": 1.0, "url": 1.0, "host": 1.0, "id": 0.8, "path": 0.8}
+_WEIGHT["name"] = 0.7  # of a person, a place, a thing: they are shorter, and more alike
 _OTHER = 0.4  # amounts: they repeat by chance
 # A call that only reads changes nothing, but a page that it asks for may be told a secret in its address.
 _READ = {"url": 1.0, "host": 1.0}

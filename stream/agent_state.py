@@ -15,6 +15,7 @@ from detectors import (
     SeriesNovelty,
     ShadowPair,
     Silence,
+    SlowDrift,
     StepVector,
 )
 from ingest.agent_file import AgentFile
@@ -121,6 +122,7 @@ class AgentState:
     errors: ErrorRate = field(default_factory=_all_tools)
     day: CostCap = field(default_factory=lambda: CostCap(daily=True))
     vector: StepVector = field(default_factory=StepVector)
+    drift: SlowDrift = field(default_factory=SlowDrift)
     awaited: dict[str, Awaited] = field(default_factory=dict)
     orders: dict[str, None] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)

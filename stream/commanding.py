@@ -274,3 +274,4 @@ def _fresh_windows(agent: AgentState, breaker: Breaker) -> None:
     for bundle in agent.bundles.values():
         if bundle.breaker is breaker:
             bundle.errors, bundle.share = type(bundle.errors)(consecutive_max=None), 0.0
+            bundle.pairs = type(bundle.pairs)()

@@ -107,9 +107,7 @@ def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
     if failed:
         yield from canary.call_failed(agent, step)
     new = canary.of(agent, step.bundle)
-    if (
-        new is not None
-    ):  # what is new stands alone: its failures are not the agent's, nor the tool's
+    if new is not None:  # it stands alone: its failures are not the agent's, nor the tool's
         yield from canary.judged(agent, new, step)
         return
     if not agent.breaker.stopped:
@@ -118,6 +116,7 @@ def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
             evidence = agent.errors.evidence()
             words = sentences.error_rate("all tools", evidence)
             yield Finding("error_rate", words, evidence, "agent", Tripped(auto_close=True))
+    yield from _annotated("slow_drift", agent.drift, failed, "all tools")
     if step.action != "tool":
         return
     tool = agent.tool(step.tool)

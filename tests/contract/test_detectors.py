@@ -84,6 +84,7 @@ CASES: dict[str, Case] = {
     "canary_rate": Case(
         lambda rng, i: (rng.random() < 0.02, rng.random() < 0.1), lambda rng, i: (True, True), 300
     ),
+    "slow_drift": Case(lambda rng, i: (rng.random() < 0.03,), lambda rng, i: (True,), 400),
     "shadow_pair": Case(
         lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300
     ),

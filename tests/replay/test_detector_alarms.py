@@ -68,6 +68,11 @@ def _step(cost: float) -> Callable[[random.Random, int], Arguments]:
     return step
 
 
+def _bad_canary(rng: random.Random, i: int) -> Arguments:
+    canary = rng.random() < 0.1
+    return (rng.random() < (0.5 if canary else 0.05), canary)
+
+
 SCENARIOS = {
     # A tool breaks: 2 % of its calls fail, then 70 %; one call every two seconds.
     "error_rate": Scenario(
@@ -156,6 +161,39 @@ SCENARIOS = {
         found_min=20,
         delay_max=6,
         false_max=0,
+    ),
+    # A canary at a tenth of the runs goes wrong in every second of them.
+    "canary_rate": Scenario(
+        lambda rng, i: (rng.random() < 0.05, rng.random() < 0.1),
+        _bad_canary,
+        starts=400,
+        lasts=800,
+        alarms=(593,),
+        found_min=20,
+        delay_max=300,
+        false_max=1,
+    ),
+    # A shadow goes wrong in a fifth of the runs that go well.
+    "shadow_pair": Scenario(
+        lambda rng, i: (rng.random() < 0.05, rng.random() < 0.05),
+        lambda rng, i: (rng.random() < 0.2, rng.random() < 0.05),
+        starts=400,
+        lasts=600,
+        alarms=(555,),
+        found_min=19,
+        delay_max=200,
+        false_max=1,
+    ),
+    # Failures double, for good.
+    "slow_drift": Scenario(
+        lambda rng, i: (rng.random() < 0.05,),
+        lambda rng, i: (rng.random() < 0.10,),
+        starts=800,
+        lasts=1500,
+        alarms=(1128,),
+        found_min=19,
+        delay_max=450,
+        false_max=2,
     ),
     # Calls double for half an hour.
     "series_novelty": Scenario(
