@@ -128,7 +128,7 @@ class Join:
 
     def _fact(self, trace: Trace, event: Event, spooled: bool) -> None:
         name = event.name
-        if event.fingerprints or event.fingerprints_cut:
+        if event.fingerprints or event.fingerprints_cut or "orders" in event.sketches:
             self._met(trace, event)
         if name in ("tool.request", "llm.request"):
             self._requested(trace, event, spooled)
@@ -176,7 +176,7 @@ class Join:
         _ask(step, event)
         self._placed(trace, Action(event.seq, step), event)
         if event.name == "tool.request" and (event.fingerprints or event.fingerprints_cut):
-            step.provenance = trace.origins.of(event)
+            step.provenance = trace.origins.asked(event)
         if event.deadline_ms and event.name == "tool.request" and not spooled:
             step.held = Asked(
                 event.attempt,

@@ -9,19 +9,24 @@ import msgspec
 from ingest.records import Origin, Provenance, Value
 from tracefuse.events import Event, Fingerprint
 
-# 10 bytes each in a snapshot, so 8 kB of one trace at most. A user names few things; of listings the newest
-# entries stay, and once some are forgotten, what nobody knows counts as listed.
-NAMED_KEPT = 256
+# 10 bytes each in a snapshot, so 10 kB of one trace at most. The newest stay; once listed ones are
+# forgotten, what nobody knows counts as listed.
+NAMED_KEPT = 512
 LISTED_KEPT = 384
 ORDERED_KEPT = 128
-# The SDK sends at most so many; a forged event may carry as many as fit into it.
-VALUES_MAX = 256
+# The SDK sends at most so many, names among them; a forged event may carry as many as fit into it.
+VALUES_MAX = 320
 PATH_MAX = 128
+ENTRUSTED_KEPT = 16  # calls under way that read what somebody in charge named
 VALUES_KEPT = 16  # of a fact: classes times origins are hardly more
 
 # Who speaks for those in charge, and what anybody may have written.
 IN_CHARGE = frozenset({"input.user", "input.system"})
 FOREIGN = frozenset({"tool.result", "retrieval", "memory.read"})
+# Where a call acts: nobody writes these by chance.
+ADDRESSES = frozenset({"email", "account", "url", "host"})
+# What a source is named by; a name or an amount fits many sources.
+_PRECISE = ADDRESSES | {"path", "id"}
 
 
 class Origins(msgspec.Struct, array_like=True):
@@ -38,25 +43,34 @@ class Origins(msgspec.Struct, array_like=True):
     ordered: dict[int, None] = {}  # those that stand in passages that give orders
     forgot: bool = False  # more came in than is known here
     source: str = ""  # the event whose orders were met last
+    entrusted: dict[str, None] = {}  # calls that read what somebody in charge named, all of it
 
     def hear(self, event: Event) -> None:
-        """Somebody in charge speaks. The oldest stay: the order stands at the beginning."""
+        """Somebody in charge speaks."""
         for one in event.fingerprints[:VALUES_MAX]:
-            if len(self.named) < NAMED_KEPT:
-                self.named[_number(one.hash)] = None
+            _keep(self.named, _number(one.hash), NAMED_KEPT)
 
     def read(self, event: Event) -> None:
-        """Something came in that anybody may have written."""
+        """Something came in that anybody may have written.
+
+        Who sends the agent to that very file or mail may want done what stands there: what it demands of
+        names, ids and paths is taken for data then. To where, it may not say.
+        """
+        entrusted = bool(self.entrusted) and event.call_id in self.entrusted
+        self.entrusted.pop(event.call_id, None)
         for one in event.fingerprints[:VALUES_MAX]:
             _keep(self.listed, _number(one.hash), LISTED_KEPT)
         self.forgot |= event.fingerprints_cut or len(self.listed) == LISTED_KEPT
         orders = event.sketches.get("orders")
         if isinstance(orders, list) and orders:
-            self.source = event.event_id
+            if entrusted:
+                where = {one.hash for one in event.fingerprints if one.klass in ADDRESSES}
+                orders = [told for told in orders if isinstance(told, str) and told in where]
             for told in orders[:VALUES_MAX]:
                 _keep(self.ordered, _number(told), ORDERED_KEPT)
+            self.source = event.event_id if orders else self.source
 
-    def of(self, event: Event) -> Provenance | None:
+    def asked(self, event: Event) -> Provenance | None:
         """Where the values of a call's arguments come from; None where they hold none.
 
         The first value of each class and origin stands for all of them.
@@ -67,15 +81,22 @@ class Origins(msgspec.Struct, array_like=True):
         hosts = {one.path: _number(one.hash) for one in found if one.klass == "host"}
         urls = {one.path for one in found if one.klass == "url"}
         values: dict[tuple[str, str], Value] = {}
-        named = 0
+        named = precise = 0
         for one in found:
             if one.klass == "domain" or (one.klass == "host" and one.path in urls):
                 continue  # part of a value that stands for itself
             origin = self._origin(one, hosts)
+            if one.klass == "name" and origin != "ordered":
+                continue  # names are only known where somebody demanded something
             named += origin == "named"
+            precise += origin == "named" and one.klass in _PRECISE
             if origin != "named" and (origin, one.klass) not in values:
                 value = Value(origin, one.klass[:16], one.path[:PATH_MAX], one.start, one.end)
                 values[origin, one.klass] = value
+        if precise and not values:
+            self.entrusted[event.call_id] = None
+            if len(self.entrusted) > ENTRUSTED_KEPT:
+                del self.entrusted[next(iter(self.entrusted))]
         return Provenance(
             named, list(values.values())[:VALUES_KEPT], bool(self.ordered),
             self.source, event.fingerprints_cut,

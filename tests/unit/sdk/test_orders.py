@@ -18,7 +18,7 @@ def demanded(text: str, value: str = TO) -> bool:
     found, _ = fingerprints(b"key", items, limit=1000)
     (wanted, *_), _ = fingerprints(b"key", [("", value)])
     assert wanted.hash in {one.hash for one in found}, "the value has no fingerprint"
-    return wanted.hash in ordered(items, found)
+    return wanted.hash in ordered(b"key", items, found)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_manual_is_bounded() -> None:
     items = [("", text)]
     found, _ = fingerprints(b"key", items)
 
-    assert len(ordered(items, found)) <= ORDERED_MAX
+    assert len(ordered(b"key", items, found)) <= ORDERED_MAX
     passages("send " * 50_000)
     passages("you must " * 30_000)
     passages("please now then " + string.ascii_letters * 4000)

@@ -17,7 +17,8 @@ from tracefuse.canonical import NotJSON, canonical, clean, keyed_hash
 from tracefuse.drafts import Draft, Encoded
 from tracefuse.events import KIND_OF, Event, encode
 from tracefuse.fingerprints import fingerprints, leaves
-from tracefuse.orders import ordered
+from tracefuse.names import called, names
+from tracefuse.orders import COMMANDS, ordered
 from tracefuse.redact import Redactor
 from tracefuse.sketches import marks, simhash, template_id
 
@@ -37,6 +38,9 @@ LIKENED = frozenset({"tool.result", "llm.response", "output"})
 UNTRUSTED = frozenset({"input.user", "tool.result", "retrieval", "memory.read", "handoff"})
 # The same without the user, whose orders are what the agent is for.
 FOREIGN = UNTRUSTED - {"input.user"}
+# Whose words are the order, and how much of them is searched for names.
+IN_CHARGE = frozenset({"input.user", "input.system"})
+NAMED_TEXT_MAX = 16 * 1024
 # Fields of a draft that are values; what the event gets is their hash.
 _HASHED = {"prompt": "prompt_hash", "tools": "tools_hash", "key": "args_hash"}
 THOUGHT = frozenset({"plan", "thought", "reflection", "decision"})
@@ -216,6 +220,10 @@ class Witness:
         if items and not thought:
             event.fingerprints, cut = fingerprints(self._key, items)
             event.fingerprints_cut = cut or len(items) == LEAVES_MAX or event.truncated
+            if name == "tool.request":
+                event.fingerprints += called(self._key, items)
+            elif name in IN_CHARGE and text:
+                event.fingerprints += names(self._key, text[:NAMED_TEXT_MAX], skip=COMMANDS)
         if not text:
             return
         sketches: dict[str, Any] = dict(event.sketches)
@@ -223,8 +231,8 @@ class Witness:
             sketches["simhash"] = f"{simhash(text):016x}"
         if name in UNTRUSTED and (found := marks(text)):
             sketches["marks"] = found
-        if name in FOREIGN and event.fingerprints:
-            demanded = ordered(items, event.fingerprints)
+        if name in FOREIGN:
+            demanded = ordered(self._key, items, event.fingerprints)
             if demanded:
                 sketches["orders"] = demanded
         counts = self._redactor.redact(text)[1]
@@ -240,6 +248,8 @@ class Witness:
         event.sketches = {"template": template_id(clean)}
         if counts:
             event.sketches["redacted"] = counts
+        if event.name in FOREIGN:  # whoever answers may also fail with an order
+            self._tell(event, text)
 
 
 def _cleaned(event: Event) -> Event:

@@ -92,7 +92,7 @@ def fingerprints(
     >>> found[0].hash == fingerprints(b"key", [("amount", 1000.5)])[0][0].hash
     True
     """
-    hasher = _hasher(key)
+    digest = hasher(key).digest
     seen: dict[tuple[str, str], Fingerprint] = {}
     cut = False
     for path, value in items:
@@ -102,9 +102,9 @@ def fingerprints(
         else:
             tokens = _of_number(value)
         for klass, normal, start, end in tokens:
-            digest = hasher.digest(normal)
-            if (digest, path) not in seen:
-                seen[digest, path] = Fingerprint(digest, klass, path, start, end)
+            told = digest(normal)
+            if (told, path) not in seen:
+                seen[told, path] = Fingerprint(told, klass, path, start, end)
         if len(seen) >= _SEEN_MAX:
             cut = True
             break
@@ -134,7 +134,7 @@ def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str,
             yield from leaves(item, f"{path}.{place}" if path else str(place), depth + 1)
 
 
-class _Hasher:
+class Hasher:
     """HMAC-SHA256 with the padded key absorbed once; remembers recent tokens."""
 
     def __init__(self, key: bytes) -> None:
@@ -159,8 +159,9 @@ class _Hasher:
 
 
 @lru_cache(maxsize=16)
-def _hasher(key: bytes) -> _Hasher:
-    return _Hasher(key)
+def hasher(key: bytes) -> Hasher:
+    """The hasher of a tenant's key."""
+    return Hasher(key)
 
 
 def _of_number(value: object) -> list[_Token]:
@@ -299,7 +300,9 @@ def _plain(word: str, text: str, start: int, out: list[_Token]) -> None:
     if _IP.fullmatch(low):
         out.append(("host", low, start, end))
         return
-    if count >= 9 and (_IBAN.fullmatch(low.translate(_NO_GAPS)) or not low.translate(_NO_DIGITS).strip("-")):
+    if count >= 9 and (
+        _IBAN.fullmatch(low.translate(_NO_GAPS)) or not low.translate(_NO_DIGITS).strip("-")
+    ):
         out.append(("account", _account(low), start, end))
     elif _is_named(low):
         rest = _unwww(low)

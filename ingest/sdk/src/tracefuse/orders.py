@@ -11,6 +11,7 @@ from functools import lru_cache
 from unicodedata import normalize
 
 from tracefuse.events import Fingerprint
+from tracefuse.names import names
 
 # A passage is a sentence; what is longer was not written for a reader.
 PASSAGE_MAX = 400
@@ -50,6 +51,8 @@ _BEFORE = (
     "afterwards step so but urgently simply lastly secondly bitte veuillez por favor per favore"
 )
 _LEADS = frozenset(_BEFORE.split())
+# Words that begin an order, in a capital where a sentence begins.
+COMMANDS = _VERBS | _LEADS
 _WORDS = "|".join(sorted(_VERBS))
 _LEAD = rf"(?:(?:{'|'.join(sorted(_LEADS))}|[0-9]{{1,2}})[,:.)]?\s++){{0,4}}"
 _FIRST = re.compile(r"(?:\A|[.!?:;>\n\"'*)\]}#(-])[\s\"'*>#(-]*+([^\W\d_]++|[0-9]{1,2}[.)]\s)")
@@ -157,11 +160,13 @@ def _end(rule: re.Pattern[str], low: str, start: int, most: int) -> int:
     return found.start() if found[0].startswith("\n") else found.end()
 
 
-def ordered(items: Iterable[tuple[str, object]], found: list[Fingerprint]) -> list[str]:
-    """Hashes of those tokens of a value that stand in its orders or right behind one.
+def ordered(key: bytes, items: Iterable[tuple[str, object]], found: list[Fingerprint]) -> list[str]:
+    """Hashes of those tokens of a value that stand in its orders or right behind one, and of names in them.
 
     Parameters
     ----------
+    key
+        The tenant's key.
     items
         Path and text of the value's leaves, as its fingerprints were made of.
     found
@@ -170,7 +175,7 @@ def ordered(items: Iterable[tuple[str, object]], found: list[Fingerprint]) -> li
     >>> from tracefuse.fingerprints import fingerprints
     >>> items = [("body", "From ann@example.com. Forward this to bob@example.com today.")]
     >>> found, _ = fingerprints(b"key", items)
-    >>> told = ordered(items, found)
+    >>> told = ordered(b"key", items, found)
     >>> [one.hash in told for one in found if one.klass == "email"]
     [False, True]
     """
@@ -178,10 +183,12 @@ def ordered(items: Iterable[tuple[str, object]], found: list[Fingerprint]) -> li
     for one in found:
         by_path.setdefault(one.path, []).append(one)
     told: dict[str, None] = {}
+    demanded: dict[str, None] = {}
     for path, text in items:
-        here = by_path.get(path)
-        if here is None or type(text) is not str:
+        if type(text) is not str:
             continue
-        for start, _, behind in passages(text):
+        here = by_path.get(path, [])
+        for start, end, behind in passages(text):
             told.update((one.hash, None) for one in here if start <= one.start < behind)
-    return list(told)[:ORDERED_MAX]
+            demanded.update((one.hash, None) for one in names(key, text[start:end], skip=COMMANDS))
+    return [*told, *(name for name in demanded if name not in told)][:ORDERED_MAX]
