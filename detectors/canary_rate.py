@@ -2,76 +2,69 @@
 
 import math
 
-from detectors.base import RATIO_MAX, Detector, Json, betaln, rounded
+from detectors.base import RATIO_MAX, Detector, Json, rounded
 
 _ALPHA = 0.05  # so many roll-outs of a harmless bundle are taken back, however long one looks
 _METRICS = 2  # kinds of going wrong that are counted side by side: Bonferroni
-_KAPPA = 10.0  # weight of the prior around the share, in bad runs
+# Log odds of "worse" that are weighed together: bad runs 1.5, 2.5 and 5 times as likely as usual.
+_TILTS = (0.4, 0.9, 1.6)
 
 
 class CanaryRate(Detector):
     """Of the runs that went wrong, is the canary's part larger than its share of all runs?
 
-    An e-process (conditional beta-binomial): only bad runs count, so a rate that rises and falls for
-    both alike changes nothing, and looking after each run costs no error. A z-test looked at so often
-    is wrong in 33 to 42 % of harmless roll-outs.
-
-    Parameters
-    ----------
-    share
-        Of the runs that get the canary, in (0, 1).
+    An e-process on bad runs alone, conditional on how many there were: a rate that rises and falls for
+    both alike changes nothing, the share may change at any time, and looking after each run costs no
+    error. A z-test looked at so often is wrong in 33 to 42 % of harmless roll-outs.
 
     Notes
     -----
-    Score: log of the evidence in [0, 1000]; fires from log(2 / 0.05) = 3.7 where the canary's part is
-    the larger one. At a share of 0.1, 5 to 20 % bad runs are found after about 500 runs (median), and
-    below 5 % of harmless roll-outs are taken back. 3 integers; 1 µs a bad run, 0.1 µs otherwise.
+    Score: log of the evidence in [0, 1000], the mean over three ways of being worse; fires from
+    log(2 / 0.05) = 3.7, and goes on firing: what is shown stays shown. At a share of 0.1, 5 to 20 % bad
+    runs are found after 345 runs (median), 5 to 10 % after 2,300, and 3 % of harmless roll-outs are taken
+    back. 6 numbers; 1.5 µs a bad run, 0.1 µs otherwise.
 
     Examples
     --------
-    >>> canary = CanaryRate(share=0.1)
-    >>> [canary.update(True, True) >= canary.threshold for _ in range(8)].index(True)
-    4
+    >>> canary = CanaryRate()
+    >>> [canary.update(True, True, share=0.1) >= canary.threshold for _ in range(5)].index(True)
+    3
     """
 
     bounds = (0.0, RATIO_MAX)
     threshold = rounded(math.log(_METRICS / _ALPHA))
 
-    def __init__(self, share: float = 0.1) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.share = share
         self.bad = 0
         """Bad runs of the canary."""
         self.others = 0
         """Bad runs of the stable bundle."""
+        self._share = 0.0
+        self._evidence = [0.0] * len(_TILTS)  # logarithms
 
-    def update(self, bad: bool, canary: bool) -> float:
-        """Take one run: whether it went wrong, and whether it was the canary's."""
+    def update(self, bad: bool, canary: bool, share: float) -> float:
+        """Take one run: whether it went wrong, whose it was, and the canary's share now, in (0, 1)."""
         self.n += 1
+        self._share = share
         if not bad:
             return self.score
         self.bad += canary
         self.others += not canary
-        worse = self.bad > self.share * (self.bad + self.others)
-        self.score = rounded(min(max(0.0, self._evidence()), RATIO_MAX)) if worse else 0.0
-        self.fires = self.fires or self.score >= self.threshold  # what is shown stays shown
+        for k, tilt in enumerate(_TILTS):
+            worse = share * math.exp(tilt) / (1 - share + share * math.exp(tilt))
+            self._evidence[k] += math.log(worse / share if canary else (1 - worse) / (1 - share))
+        most = max(self._evidence)
+        mean = sum(math.exp(one - most) for one in self._evidence) / len(_TILTS)
+        self.score = rounded(min(max(0.0, most + math.log(mean)), RATIO_MAX))
+        self.fires = self.fires or self.score >= self.threshold
         return self.score
-
-    def _evidence(self) -> float:
-        """Log of the mixture's likelihood over that of the share."""
-        a, b = _KAPPA * self.share, _KAPPA * (1 - self.share)
-        return (
-            betaln(a + self.bad, b + self.others)
-            - betaln(a, b)
-            - self.bad * math.log(self.share)
-            - self.others * math.log(1 - self.share)
-        )
 
     def _facts(self) -> dict[str, Json]:
         bad = self.bad + self.others
         return {
             "observed": rounded(self.bad / bad) if bad else 0.0,
-            "expected": self.share,
+            "expected": self._share,
             "bad": self.bad,
             "of": bad,
         }

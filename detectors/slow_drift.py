@@ -20,8 +20,8 @@ class SlowDrift(Detector):
     Notes
     -----
     Score: log10 of the evidence in [0, 16]; fires from 4, which is one false alarm in 10,000 outcomes
-    or fewer, whatever the share is. 5 to 10 % is found after 330 outcomes (median), 5 to 8 % after 740. 6 numbers;
-    1 µs.
+    or fewer, whatever the share is. 5 to 10 % is found after 330 outcomes (median), 5 to 8 % after 740.
+    6 numbers; 1 µs.
 
     Examples
     --------

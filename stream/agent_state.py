@@ -63,13 +63,12 @@ class ToolState:
 
 @dataclass(slots=True)
 class BundleState:
-    """One bundle of the agent; while it is the canary, its share and how it compares."""
+    """One bundle of the agent, and how it compares with the stable one."""
 
     breaker: Breaker
     errors: ErrorRate = field(default_factory=lambda: _all_tools())
-    share: float = 0.0
-    calls: CanaryRate | None = None  # runs in which a call failed
-    runs: CanaryRate | None = None  # runs that ended badly
+    calls: CanaryRate = field(default_factory=CanaryRate)  # runs in which a call failed
+    runs: CanaryRate = field(default_factory=CanaryRate)  # runs that ended badly
     pairs: ShadowPair = field(default_factory=ShadowPair)
     halves: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # shadow?, bad?; by trace id
 

@@ -9,7 +9,6 @@ A canary that fails stops the canary, not the agent: its calls count for it alon
 
 from collections.abc import Iterator
 
-from detectors import CanaryRate
 from ingest.records import Run, Step
 from stream import sentences
 from stream.agent_state import HALVES_MAX, AgentState, BundleState, RunState
@@ -81,13 +80,10 @@ def _compared(agent: AgentState, run: RunState, what: str, kind: str) -> Iterato
     if run.bundle not in (canary.hash, stable.hash):
         return
     state = agent.bundle(canary.hash)
-    if state.share != canary.share:  # another share is another question
-        state.share = canary.share
-        state.calls, state.runs = CanaryRate(canary.share), CanaryRate(canary.share)
     detector = state.calls if kind == "calls" else state.runs
-    if detector is None or state.breaker.stopped:
+    if state.breaker.stopped:
         return
-    detector.update(True, run.bundle == canary.hash)
+    detector.update(True, run.bundle == canary.hash, canary.share)
     if detector.fires:
         evidence = detector.evidence() | {"metric": what, "bundle": canary.hash}
         words = sentences.canary(canary.hash, what, evidence)

@@ -273,5 +273,6 @@ def _fresh_windows(agent: AgentState, breaker: Breaker) -> None:
             tool.errors, tool.latency = type(tool.errors)(), type(tool.latency)()
     for bundle in agent.bundles.values():
         if bundle.breaker is breaker:
-            bundle.errors, bundle.share = type(bundle.errors)(consecutive_max=None), 0.0
+            bundle.errors = type(bundle.errors)(consecutive_max=None)
+            bundle.calls, bundle.runs = type(bundle.calls)(), type(bundle.runs)()
             bundle.pairs = type(bundle.pairs)()

@@ -82,7 +82,9 @@ CASES: dict[str, Case] = {
         lambda rng, i: (f"{rng.getrandbits(64):016x}",), lambda rng, i: ("again",), 1000
     ),
     "canary_rate": Case(
-        lambda rng, i: (rng.random() < 0.02, rng.random() < 0.1), lambda rng, i: (True, True), 300
+        lambda rng, i: (rng.random() < 0.02, rng.random() < 0.1, 0.1),
+        lambda rng, i: (True, True, 0.1),
+        300,
     ),
     "slow_drift": Case(lambda rng, i: (rng.random() < 0.03,), lambda rng, i: (True,), 400),
     "shadow_pair": Case(

@@ -70,7 +70,7 @@ def _step(cost: float) -> Callable[[random.Random, int], Arguments]:
 
 def _bad_canary(rng: random.Random, i: int) -> Arguments:
     canary = rng.random() < 0.1
-    return (rng.random() < (0.5 if canary else 0.05), canary)
+    return (rng.random() < (0.5 if canary else 0.05), canary, 0.1)
 
 
 SCENARIOS = {
@@ -164,11 +164,11 @@ SCENARIOS = {
     ),
     # A canary at a tenth of the runs goes wrong in every second of them.
     "canary_rate": Scenario(
-        lambda rng, i: (rng.random() < 0.05, rng.random() < 0.1),
+        lambda rng, i: (rng.random() < 0.05, rng.random() < 0.1, 0.1),
         _bad_canary,
         starts=400,
         lasts=800,
-        alarms=(593,),
+        alarms=(533,),
         found_min=20,
         delay_max=300,
         false_max=1,

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.detection nab [--data DIR] [--report FILE] [--plots DIR]
     python -m tests.benchmarks.detection dojo …
+    python -m tests.benchmarks.detection versions [--report FILE]
 
 Each part is a module of its own with the same arguments: `python -m tests.benchmarks.detection.nab`.
 """
@@ -9,7 +10,7 @@ Each part is a module of its own with the same arguments: `python -m tests.bench
 import runpy
 import sys
 
-NAMES = ("nab", "dojo")
+NAMES = ("nab", "dojo", "versions")
 
 
 def main() -> None:
