@@ -54,7 +54,7 @@ class Join:
 
     Notes
     -----
-    About 15 µs an event. A trace's state is near 5 kB, 10 kB at most but for its ids.
+    About 15 µs an event, and 0.5 µs a fingerprint. A trace's state is near 5 kB, 20 kB at most but for its ids.
     """
 
     topic = EVENTS

@@ -92,8 +92,9 @@ def tainted_argument(tool: str, evidence: Evidence) -> str:
     """Which argument nobody in charge has named, and where it was met.
 
     >>> found = {"class": "account", "argument": "to", "observed": "ordered"}
-    >>> tainted_argument("bank.pay", found)[:68]
-    'A call of `bank.pay` acts on a value of class account in argument `t'
+    >>> tainted_argument("bank.pay", found)
+    'A call of `bank.pay` acts on a value of class account in argument `to` that neither the user nor the \
+system has named; it stands in a passage of a result that gives orders.'
     """
     return (
         f"A call of `{tool}` acts on a value of class {evidence['class']} in argument "

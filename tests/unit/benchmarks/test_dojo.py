@@ -11,7 +11,7 @@ import pytest
 
 from detectors import TaintedArgument
 from ingest.simulate.recorded import Line, traces
-from tests.benchmarks.detection import dojo
+from tests.benchmarks.detection import dojo, dojo_reword
 from tests.benchmarks.detection.dojo import DATA, SCORER, measure, ranked, simple
 from tests.benchmarks.detection.dojo_replay import Alarm, Replay, files
 
@@ -121,6 +121,15 @@ def test_without_a_recording_it_says_so(
 
     assert dojo.main() == 0
     assert "NOT MEASURED" in capsys.readouterr().err
+
+
+def test_other_words_take_the_place_of_the_recorded_ones(recording: Path) -> None:
+    """Only where the demanded address stood; a wording that is seen stops the run, a mere fact does not."""
+    report = dojo_reword.measure(recording, recording / "events.jsonl.gz")
+
+    assert report["runs"] == 1
+    assert report["prevented"]["order"] == 1.0
+    assert report["prevented"]["a fact"] == 0.0
 
 
 def test_p_counts_the_runs_of_the_warm_up() -> None:
