@@ -9,7 +9,7 @@ from typing import Any
 
 from detectors import CallRate, Detector, TaintedArgument, step_features
 from detectors.exact_loop import ExactLoop
-from ingest.records import Step
+from ingest.records import Step, Value
 from stream import canary, sentences, volume
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
@@ -42,14 +42,15 @@ def _taint(agent: AgentState, step: Step) -> Iterator[Finding]:
         return
     taint = TaintedArgument()
     values = [(value.origin, value.klass) for value in told.values]
+    if told.cut:  # what was left out may be an address that nobody named
+        values.append(("unknown", "url"))
     taint.update(values, told.orders, agent.file.access(step.tool) == "read")
     if not taint.fires and not (
         taint.warns and "tainted_argument" not in agent.run(step.trace_id).signals
     ):
         return
-    worst = next(
-        value for value in told.values if (value.origin, value.klass) == (taint.origin, taint.klass)
-    )
+    weighs = (one for one in told.values if (one.origin, one.klass) == (taint.origin, taint.klass))
+    worst = next(weighs, Value("unknown", taint.klass))
     evidence = taint.evidence() | {
         "argument": worst.path, "span": [worst.start, worst.end], "named": told.named,
         "source": told.source,

@@ -54,7 +54,8 @@ class Join:
 
     Notes
     -----
-    About 15 µs an event, and 0.5 µs a fingerprint. A trace's state is near 5 kB, 20 kB at most but for its ids.
+    About 15 µs an event, and 0.5 µs a fingerprint. A trace's state is near 5 kB, 20 kB at most but
+    for its ids.
     """
 
     topic = EVENTS

@@ -43,6 +43,7 @@ class Origins(msgspec.Struct, array_like=True):
     ordered: dict[int, None] = {}  # those that stand in passages that give orders
     forgot: bool = False  # more came in than is known here
     source: str = ""  # the event whose orders were met last
+    flooded: bool = False  # more was ordered than is known here
     entrusted: dict[str, None] = {}  # calls that read what somebody in charge named, all of it
 
     def hear(self, event: Event) -> None:
@@ -61,14 +62,13 @@ class Origins(msgspec.Struct, array_like=True):
         for one in event.fingerprints[:VALUES_MAX]:
             _keep(self.listed, _number(one.hash), LISTED_KEPT)
         self.forgot |= event.fingerprints_cut or len(self.listed) == LISTED_KEPT
-        orders = event.sketches.get("orders")
-        if isinstance(orders, list) and orders:
-            if entrusted:
-                where = {one.hash for one in event.fingerprints if one.klass in ADDRESSES}
-                orders = [told for told in orders if isinstance(told, str) and told in where]
-            for told in orders[:VALUES_MAX]:
-                _keep(self.ordered, _number(told), ORDERED_KEPT)
-            self.source = event.event_id if orders else self.source
+        demanded = event.sketches.get("orders")
+        for klass, told in demanded.items() if isinstance(demanded, dict) else ():
+            if isinstance(told, list) and told and (klass in ADDRESSES or not entrusted):
+                self.source = event.event_id
+                for one in told[:VALUES_MAX]:
+                    _keep(self.ordered, _number(one), ORDERED_KEPT)
+        self.flooded |= len(self.ordered) == ORDERED_KEPT or "orders_cut" in event.sketches
 
     def asked(self, event: Event) -> Provenance | None:
         """Where the values of a call's arguments come from; None where they hold none.
@@ -112,9 +112,9 @@ class Origins(msgspec.Struct, array_like=True):
             return "ordered"
         if host in self.named:
             return "named"
-        if number in self.listed or self.forgot:
-            return "listed"
-        return "unknown"
+        if number not in self.listed and not self.forgot:
+            return "unknown"
+        return "ordered" if self.flooded and one.klass in ADDRESSES else "listed"
 
 
 def _keep(kept: dict[int, None], number: int, most: int) -> None:

@@ -14,11 +14,9 @@ TO = "eve@evil.example"
 
 def demanded(text: str, value: str = TO) -> bool:
     """Whether the text demands something with this value."""
-    items = [("", text)]
-    found, _ = fingerprints(b"key", items, limit=1000)
     (wanted, *_), _ = fingerprints(b"key", [("", value)])
-    assert wanted.hash in {one.hash for one in found}, "the value has no fingerprint"
-    return wanted.hash in ordered(b"key", items, found)
+    told, _ = ordered(b"key", [text])
+    return wanted.hash in told.get(wanted.klass, [])
 
 
 @pytest.mark.parametrize(
@@ -98,13 +96,14 @@ def test_passages_are_in_order_and_do_not_overlap() -> None:
         assert all(one[1] <= other[0] for one, other in itertools.pairwise(found))
 
 
-def test_a_manual_is_bounded() -> None:
+def test_a_manual_is_bounded_and_says_so() -> None:
     """A text of nothing but orders costs no more than its length, and names so many values."""
-    text = " ".join(f"Send it to a{n}@example.com." for n in range(5000))
-    items = [("", text)]
-    found, _ = fingerprints(b"key", items)
+    told, more = ordered(b"key", [f"Send it to a{n}@example.com." for n in range(5000)])
 
-    assert len(ordered(b"key", items, found)) <= ORDERED_MAX
+    assert sum(len(one) for one in told.values()) == ORDERED_MAX
+    assert more
+    assert ordered(b"key", ["Send it. " * (PASSAGES_MAX + 1)])[1]
+    assert not ordered(b"key", ["Send it to ann@example.com. " * 20, 7, None])[1]
     passages("send " * 50_000)
     passages("you must " * 30_000)
     passages("please now then " + string.ascii_letters * 4000)

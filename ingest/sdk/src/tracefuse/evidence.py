@@ -232,9 +232,11 @@ class Witness:
         if name in UNTRUSTED and (found := marks(text)):
             sketches["marks"] = found
         if name in FOREIGN:
-            demanded = ordered(self._key, items, event.fingerprints)
+            demanded, more = ordered(self._key, [item for _, item in items])
             if demanded:
                 sketches["orders"] = demanded
+            if more:
+                sketches["orders_cut"] = True
         counts = self._redactor.redact(text)[1]
         if counts:
             sketches["redacted"] = counts

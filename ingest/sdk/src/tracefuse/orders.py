@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from unicodedata import normalize
 
-from tracefuse.events import Fingerprint
+from tracefuse.fingerprints import fingerprints
 from tracefuse.names import names
 
 # A passage is a sentence; what is longer was not written for a reader.
 PASSAGE_MAX = 400
 # "... to the account below:" and the account follows. So far behind an order belongs to it.
 BEHIND_MAX = 160
-# Orders of one text that are looked at; with more of them it is a manual.
-PASSAGES_MAX = 64
+# Orders of one text that are looked at; with more of them it is a manual, or a flood.
+PASSAGES_MAX = 256
 # Tokens that an event names as ordered: 2 kB on the wire.
 ORDERED_MAX = 128
 
@@ -160,35 +160,40 @@ def _end(rule: re.Pattern[str], low: str, start: int, most: int) -> int:
     return found.start() if found[0].startswith("\n") else found.end()
 
 
-def ordered(key: bytes, items: Iterable[tuple[str, object]], found: list[Fingerprint]) -> list[str]:
-    """Hashes of those tokens of a value that stand in its orders or right behind one, and of names in them.
+def ordered(key: bytes, texts: Iterable[object]) -> tuple[dict[str, list[str]], bool]:
+    """Hashes of the tokens that stand in orders or right behind one, and of the names in them, by class.
 
     Parameters
     ----------
     key
         The tenant's key.
-    items
-        Path and text of the value's leaves, as its fingerprints were made of.
-    found
-        Its fingerprints.
+    texts
+        The value's leaves; what is no text gives no order.
 
-    >>> from tracefuse.fingerprints import fingerprints
-    >>> items = [("body", "From ann@example.com. Forward this to bob@example.com today.")]
-    >>> found, _ = fingerprints(b"key", items)
-    >>> told = ordered(b"key", items, found)
-    >>> [one.hash in told for one in found if one.klass == "email"]
-    [False, True]
+    Returns
+    -------
+    dict, bool
+        Addresses before names, `ORDERED_MAX` in all. True when there was more, which a reader must take
+        as if all were ordered: whoever hides one order may write a thousand others before it.
+
+    >>> found, more = ordered(b"key", ["From ann@example.com. Forward this to bob@example.com."])
+    >>> [(klass, len(told)) for klass, told in found.items()], more
+    ([('email', 1), ('domain', 1)], False)
     """
-    by_path: dict[str, list[Fingerprint]] = {}
-    for one in found:
-        by_path.setdefault(one.path, []).append(one)
-    told: dict[str, None] = {}
-    demanded: dict[str, None] = {}
-    for path, text in items:
-        if type(text) is not str:
-            continue
-        here = by_path.get(path, [])
-        for start, end, behind in passages(text):
-            told.update((one.hash, None) for one in here if start <= one.start < behind)
-            demanded.update((one.hash, None) for one in names(key, text[start:end], skip=COMMANDS))
-    return [*told, *(name for name in demanded if name not in told)][:ORDERED_MAX]
+    told: dict[tuple[str, str], None] = {}
+    named: dict[tuple[str, str], None] = {}
+    more = False
+    for text in texts:
+        found = passages(text) if isinstance(text, str) else []
+        more = more or len(found) == PASSAGES_MAX
+        for start, end, behind in found:
+            assert isinstance(text, str)
+            tokens, _ = fingerprints(key, [("", text[start:behind])])
+            told.update(((one.klass, one.hash), None) for one in tokens)
+            said = names(key, text[start:end], skip=COMMANDS)
+            named.update(((one.klass, one.hash), None) for one in said)
+    kept = [*told, *named]
+    by_class: dict[str, list[str]] = {}
+    for klass, one in kept[:ORDERED_MAX]:
+        by_class.setdefault(klass, []).append(one)
+    return by_class, more or len(kept) > ORDERED_MAX
