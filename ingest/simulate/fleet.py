@@ -26,7 +26,7 @@ from tracefuse.clock import monotonic, now_us
 GRACE_S = 20.0
 _POLL_S = 0.05
 # Agents of a real fleet live on many machines; here they must not all log in at the same moment.
-_APART_S = 0.02
+_APART_S = 0.1
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
