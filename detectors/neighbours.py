@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NEIGHBOURS = 5  # one odd row in the past must not excuse the next; 3 to 10 do alike
+NEIGHBOURS = 5
+"""One odd row in the past must not excuse the next. 3 do alike; 10 move a score by some points, up or down."""
 _NOTHING = 1e-9  # of the magnitude: less than that is rounding, not a difference
 
 
@@ -81,7 +82,7 @@ class Values:
         ranked = self._ranked
         above = bisect_left(ranked, value)
         below, total = above - 1, 0.0
-        for _ in range(_NEIGHBOURS):
+        for _ in range(NEIGHBOURS):
             if below >= 0 and (
                 above == len(ranked) or value - ranked[below] <= ranked[above] - value
             ):
@@ -90,7 +91,7 @@ class Values:
             else:
                 total += ranked[above] - value
                 above += 1
-        found = total / _NEIGHBOURS
+        found = total / NEIGHBOURS
         return found if found > _NOTHING * abs(value) else 0.0
 
 
@@ -129,8 +130,8 @@ class Shingles:
         squares = self._squares(history, n)
         if squares is None:
             return None
-        nearest = np.sqrt(np.partition(squares, _NEIGHBOURS - 1)[:_NEIGHBOURS])
-        return float(nearest.sum()) / _NEIGHBOURS, float(np.sqrt(squares.sum() / len(squares)))
+        nearest = np.sqrt(np.partition(squares, NEIGHBOURS - 1)[:NEIGHBOURS])
+        return float(nearest.sum()) / NEIGHBOURS, float(np.sqrt(squares.sum() / len(squares)))
 
     def nearest(self, history: History, n: int) -> int | None:
         """How many rows ago the window most like the newest one ended."""
@@ -147,7 +148,7 @@ class Shingles:
         if self.stride > 1:
             series = _means(series, self.stride)
         windows = min(train, len(series) - width - gap + 1)
-        if windows < 4 * _NEIGHBOURS:
+        if windows < 4 * NEIGHBOURS:
             return None
         series = series[-(windows + width + gap - 1) :]
         step = series.strides[0]
