@@ -25,6 +25,7 @@ from detectors.tainted_argument import TaintedArgument
 __all__ = [
     "CATALOGUE",
     "DETECTORS",
+    "OFFERED",
     "CallRate",
     "CanaryRate",
     "CostCap",
@@ -64,6 +65,10 @@ DETECTORS: dict[str, type[Detector]] = {
 }
 
 
+OFFERED = frozenset({"series_novelty"})
+"""For whoever has a series of numbers: 66 kB of state is too much to be kept of each agent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What a signal of one detector says besides its evidence.
@@ -101,7 +106,6 @@ CATALOGUE: dict[str, Entry] = {
     "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "step_vector": Entry("D40", "statistical", "agent", "annotate", "low", soft=True),
-    "series_novelty": Entry("D04", "statistical", "agent", "annotate", "low", soft=True),
     "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
     "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),
     "tainted_argument": Entry("D20", "rule", "call", "step-up", "high", "annotate", "low"),

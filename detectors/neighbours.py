@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEIGHBOURS = 5
-"""One odd row in the past must not excuse the next. 3 do alike; 10 move a score by some points, up or down."""
+"""One odd row in the past must not excuse the next. 3 do alike; 10 move a score by some points."""
 _NOTHING = 1e-9  # of the magnitude: less than that is rounding, not a difference
 
 

@@ -12,7 +12,6 @@ from detectors import (
     ErrorRate,
     LatencyBaseline,
     LatencyQuantile,
-    SeriesNovelty,
     ShadowPair,
     Silence,
     SlowDrift,
@@ -74,15 +73,6 @@ class BundleState:
 
 
 @dataclass(slots=True)
-class Volume:
-    """Calls of the agent, minute by minute."""
-
-    minute: int = 0  # of record time, that is being counted; 0 before the first call
-    calls: int = 0
-    usual: SeriesNovelty = field(default_factory=SeriesNovelty)
-
-
-@dataclass(slots=True)
 class Awaited:
     """A command that nobody has acknowledged yet."""
 
@@ -137,7 +127,6 @@ class AgentState:
 
     soft: bool = False  # what opened its breaker last was a soft rule
     active_until: float = 0.0  # counted as at work; record time at which that is looked at again
-    volume: Volume = field(default_factory=Volume)
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)

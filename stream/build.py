@@ -51,7 +51,6 @@ _DECIDING = (
     (stream, "sentences.py"),
     (stream, "trace_state.py"),
     (stream, "unpickle.py"),
-    (stream, "volume.py"),
     (stream, "wide.py"),
     (stream, "withholding.py"),
     (tracefuse, "control.py"),

@@ -10,7 +10,7 @@ from typing import Any
 from detectors import CallRate, Detector, TaintedArgument, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step, Value
-from stream import canary, sentences, volume
+from stream import canary, sentences
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
 from stream.finding import Finding
@@ -22,7 +22,6 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Findings when an action is about to run: what counts calls, and what they are to act on."""
     if step.action != "tool" or step.spooled:
         return
-    yield from volume.counted(agent)
     yield from _taint(agent, step)
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
