@@ -55,6 +55,15 @@ def test_a_run_bears_the_bundle_it_was_given() -> None:
     assert {event.bundle for event in sent.events() if event.name != "bundle"} == {"b2"}
 
 
+def test_a_run_that_began_before_the_file_was_read_gets_its_bundle() -> None:
+    """Else a process that starts would be refused for having none."""
+    with sdk() as sent, sent.fuse.trace() as trace:
+        assert trace.bundle == ""
+        sent.fuse.held.obey_file(grants())
+        with trace.tool("crm.pay"):
+            assert trace.bundle == "b1"
+
+
 @pytest.mark.parametrize(("process", "run"), [("b0", ""), ("", "b0")])
 def test_a_version_that_the_file_does_not_name_calls_nothing(process: str, run: str) -> None:
     """What the process is, or the run says of itself, is believed; it is not called by another name."""

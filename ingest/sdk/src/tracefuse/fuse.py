@@ -159,13 +159,17 @@ class Fuse:
             trace_id = origin.trace_id if origin is not None else ids.trace_id()
         elif not _TRACE_ID.fullmatch(trace_id):
             trace_id = ids.trace_id()  # another would be refused at the other end
-        grants = self.held.grants
-        given = grants.bundle_of(trace_id, self.gate.stops) if grants is not None else ""
         run = Run(
             trace_id, ids.span_id(), task[:WORD_MAX], str(user)[:WORD_MAX], session[:WORD_MAX],
-            bundle[:WORD_MAX] or self.bundle or given,
+            bundle[:WORD_MAX] or self.bundle_of(trace_id),
         )  # fmt: skip
         return Trace(self, run, origin)
+
+    def bundle_of(self, trace_id: str) -> str:
+        """The version that a run gets where it names none: the process's, else the file's; may be empty."""
+        grants = self.held.grants
+        given = grants.bundle_of(trace_id, self.gate.stops) if grants is not None else ""
+        return self.bundle or given
 
     def shadow(self, trace: Trace) -> Trace | None:
         """The run in which the shadow bundle repeats a run, for the same input; None where none does.

@@ -44,8 +44,13 @@ class Trace(Span):
 
     @property
     def bundle(self) -> str:
-        """The version of code, model, prompt and tools that this run is to use."""
-        return self.run.bundle or self._fuse.bundle
+        """The version of code, model, prompt and tools that this run is to use.
+
+        Empty where the agent's file names none, or was not read yet: it is given as soon as it was.
+        """
+        if not self.run.bundle:
+            self.run.bundle = self._fuse.bundle_of(self.run.trace_id)
+        return self.run.bundle
 
     def __enter__(self) -> Self:
         self._enter()
