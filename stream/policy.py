@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ingest.records import Step
 from ingest.rules import RuleError, rule
 from stream.agent_state import AgentState
-from stream.breaker import Breaker
+from stream.breaker import PROBES, Breaker, State
 from stream.budgets import most
 from tracefuse.grants import SHADOW
 from tracefuse.verdicts import Word
@@ -60,6 +60,9 @@ def stopped(agent: AgentState, step: Step, now: float) -> Objection | None:
     for breaker in breakers:
         if breaker.stopped:
             return deny(f"{breaker.scope} stands {breaker.state.value}")
+        # The request itself took a place before it came here, if there was one (`Commanding.called`).
+        if breaker.state is State.HALF_OPEN and step.step_id not in dict(breaker.out):
+            return deny(f"{breaker.scope} is on trial, and its {PROBES} places are taken")
     return None
 
 

@@ -184,6 +184,29 @@ def test_half_open_lets_its_probes_through_once() -> None:
     assert [runs(judged), runs(judged)] == [True, False]
 
 
+def test_a_probe_that_did_not_run_is_given_back() -> None:
+    """Refused by the owner after the gate let it through: another may try, but never one more."""
+    judged = gate()
+    tell(judged, command("half_open", epoch=3, probes=1))
+    assert [runs(judged), runs(judged)] == [True, False]
+    judged.back(TRACE, "crm.refund")
+    judged.back(TRACE, "crm.refund")
+    assert [runs(judged), runs(judged)] == [True, False]
+
+
+def test_what_is_on_trial_is_counted_by_its_owner() -> None:
+    """A scope of the agent alone that is half open: its calls wait; a wide one has no such owner."""
+    judged = gate()
+    assert not judged.trying(TRACE, "crm.refund")
+    tell(judged, command("half_open", epoch=3, scope="tenant:acme", probes=3))
+    assert not judged.trying(TRACE, "crm.refund")
+    tell(judged, command("half_open", epoch=4, scope=run_scope("acme", "refunds", TRACE), probes=3))
+    assert judged.trying(TRACE, "crm.refund")
+    assert not judged.trying(OTHER, "crm.refund")
+    tell(judged, command("open", epoch=5, scope=run_scope("acme", "refunds", TRACE)))
+    assert not judged.trying(TRACE, "crm.refund")
+
+
 def test_a_refused_call_takes_no_probe_elsewhere() -> None:
     """A call that a wider scope stops leaves the narrower scope's probes alone."""
     judged = gate()

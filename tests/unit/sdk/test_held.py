@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.sdk import sdk
+from tests.sdk import SIGNER, sdk
+from tracefuse.control import Command, Reason, control_key, encode
 from tracefuse.errors import ApprovalRequired, ToolDenied
 from tracefuse.grants import Grants, decode
 from tracefuse.held import DELAY_MAX, Held
@@ -43,6 +44,25 @@ def test_a_tool_that_changed_its_description_is_denied() -> None:
 
     assert refusal.value.gate == "descriptor"
     assert sent.events("tool.result")[-1].status == "not_run"
+
+
+def test_a_read_on_trial_waits_for_its_verdict() -> None:
+    """Held by nothing else, it is counted by the owner; without one who listens, by the gate alone."""
+    scope = "agent:acme/refunds"
+    half = Command(
+        cmd_id="c", scope=scope, author="auto", action="log", state="half_open", epoch=1,
+        reason=Reason("r"), probes=3,
+    )  # fmt: skip
+    with sdk() as sent:
+        sent.fuse.held.grants = grants(held=())
+        key = control_key(scope, "auto")
+        sent.fuse.gate.hear(key, encode(half), SIGNER.kid, SIGNER.sign(key, encode(half)), now=0)
+        for listening in (False, True):
+            sent.fuse.held.listening = listening
+            with sent.fuse.trace() as trace, trace.tool("crm.find"):
+                pass
+
+    assert [event.deadline_ms for event in sent.events("tool.request")] == [0, 1000]
 
 
 def test_what_describes_nothing_is_not_what_was_approved() -> None:

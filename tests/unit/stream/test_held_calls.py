@@ -1,11 +1,13 @@
 """Held calls through the pure cores: each gate alone, one verdict for each asking, exact budgets."""
 
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 
 from ingest.records import Asked, Step
+from stream.breaker import State
 from stream.outputs import Answer, Output
 from stream.policy import GATES
 from tests.pipe import AGENT, TENANT, Pipe, Told, registered, signals, trace_id
@@ -200,6 +202,24 @@ def test_a_stopped_agent_gets_no_verdict_but_deny(pipe: Pipe) -> None:
     (verdict,) = verdicts(pipe.send(asked(told)))
 
     assert (verdict.word, verdict.gate) == ("deny", "stopped")
+
+
+def test_a_scope_on_trial_has_three_places(pipe: Pipe) -> None:
+    """Counted by the owner, over all processes: who finds none is denied, until the three went well."""
+    told = in_force(pipe)
+    scope = f"tool:{TENANT}/{AGENT}/{TOOL}"
+    agent_of = pipe.send(asked(told)) and _agent(pipe)
+    breaker = agent_of.tool(TOOL).breaker
+    agent_of.tools[TOOL].breaker = replace(breaker, state=State.HALF_OPEN, epoch=9)
+    requests = [asked(Told(trace_id=trace_id(n), boot_id=f"b{n}")) for n in range(10, 14)]
+    said = [verdicts(pipe.send(request))[0] for request in requests]
+    for n, request in zip(range(10, 13), requests, strict=False):
+        pipe.send(answered(Told(trace_id=trace_id(n), boot_id=f"c{n}"), request))
+    (after,) = verdicts(pipe.send(asked(Told(trace_id=trace_id(20), boot_id="b20"))))
+
+    assert [(one.word, one.gate) for one in said] == [("allow", "")] * 3 + [("deny", "stopped")]
+    assert scope in said[3].reason
+    assert (_agent(pipe).tools[TOOL].breaker.state, after.word) == (State.CLOSED, "allow")
 
 
 def test_without_a_file_nothing_is_written(pipe: Pipe) -> None:

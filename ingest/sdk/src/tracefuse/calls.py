@@ -222,7 +222,7 @@ class Call(Span):
         """
         self._enter()
         held = self._fuse.held
-        if not self._tool or not held.holds(self._tool):
+        if not self._tool or not (held.holds(self._tool) or self._trying()):
             self._emit(f"{self._kind}.request", self._given, self._asked, self._pressing)
             return
         verdict = yield self._ask()
@@ -238,6 +238,11 @@ class Call(Span):
             self._approval, self._attempt = verdict.approval_id, self._attempt + 1
             verdict = yield self._ask()
         self._delay = self._judged(verdict)
+
+    def _trying(self) -> bool:
+        """Whether it is on trial, and somebody is there who counts such calls."""
+        where = (self.run.trace_id, self._tool, self.trace.bundle)
+        return self._fuse.held.listening and self._fuse.gate.trying(*where)
 
     def _ask(self) -> "Waiting":
         """Ask for a verdict; where it will be, and how long to wait."""
@@ -272,6 +277,8 @@ class Call(Span):
             if isinstance(refusal, ApprovalRequired):
                 told["approval_id"] = refusal.approval_id
             self._not_run(refusal, told, self._leave())
+            # It took a place of a scope on trial, and did not use it.
+            self._fuse.gate.back(self.run.trace_id, self._tool, self.trace.bundle)
             raise
 
     def _emit(

@@ -241,6 +241,17 @@ class Gate:
         """Term and epoch of each scope of a call that a command has spoken of."""
         return self._table.seen(trace_id, tool, bundle) or None if self._commands else None
 
+    def back(self, trace_id: str, tool: str, bundle: str = "") -> None:
+        """A call that was admitted was refused elsewhere: another may try in its place."""
+        if self._table.restrained:
+            access = self._access.get(tool, "") if tool else "read"
+            for restraint in self._table.of(trace_id, tool, access, bundle):
+                restraint.back()
+
+    def trying(self, trace_id: str, tool: str, bundle: str = "") -> bool:
+        """Whether a call is on trial: its owner counts such calls, so each waits for its verdict."""
+        return bool(self._table.restrained) and self._table.trying(trace_id, tool, bundle)
+
     def stops(self, bundle: str) -> bool:
         """Whether a bundle was taken back: new runs get the stable one."""
         return self._table.stops(bundle)

@@ -3,7 +3,7 @@
 import threading
 from typing import NamedTuple
 
-from tracefuse.control import STRICTNESS, Command
+from tracefuse.control import STRICTNESS, WIDE, Command
 from tracefuse.errors import CircuitOpen
 
 # A call waits this long at most for its turn; later ones are refused, or the agent would hang.
@@ -67,6 +67,11 @@ class Restraint:
                 return None
             self._next = turn + self.command.interval_ms / 1000
             return turn - now
+
+    def back(self) -> None:
+        """A call that took a probe did not run."""
+        if self.command.state == "half_open" and len(self._probes) < self.command.probes:
+            self._probes.append(None)
 
     def refusal(self) -> CircuitOpen:
         """What the agent's author is told."""
@@ -141,6 +146,15 @@ class Table:
     def seen(self, trace_id: str, tool: str, bundle: str = "") -> dict[str, tuple[int, int]]:
         """Term and epoch of each scope of a call that a command has spoken of."""
         return {entry.scope: entry.epoch for entry in self._entries(trace_id, tool, bundle)}
+
+    def trying(self, trace_id: str, tool: str, bundle: str) -> bool:
+        """Whether a scope of a call that belongs to its agent alone is half open."""
+        return any(
+            entry.restraint is not None
+            and entry.restraint.command.state == "half_open"
+            and entry.scope.partition(":")[0] not in WIDE
+            for entry in self._entries(trace_id, tool, bundle)
+        )
 
     def stops(self, bundle: str) -> bool:
         """Whether no run of a bundle goes on."""
