@@ -44,10 +44,10 @@ def local_timer() -> None:
     async def _pass(worker: Worker, owned: Any) -> None:
         core = owned.core
         core.partition.now = max(core.partition.now, time.time())
-        core._src = (INBOX, core.number, max(core.partition.offset, 0), 1_000_000, 0)
+        core._saying.begin(max(core.partition.offset, 0), core.partition.now, 1_000_000)
         for _, agent in core.partition.due():
             core._timer(agent)
-        out, core._out = core._out, []
+        out = core._saying.collected()
         assert worker._publisher is not None
         await worker._publisher.publish(out, owned.term, 0)
 
