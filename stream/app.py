@@ -111,6 +111,9 @@ def _follow(app: App, name: str, worker: Worker) -> None:
             try:
                 with seconds.time():
                     await worker.batch(name, [_record(event.message) for event in events])
+                for number, offset in (await worker.lost(name)).items():
+                    log.warning("%s/%d is read again from offset %d.", name, number, offset)
+                    await app.consumer.seek(faust.types.TP(name, number), offset)
             except asyncio.CancelledError:
                 raise
             except TooManyDeadLetters as error:
