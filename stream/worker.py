@@ -289,10 +289,11 @@ class Worker:
             return {}
         begins = await self._beginnings(list(behind))
         async with self._locks[topic]:
-            for tp, owned in behind.items():
+            ours = {tp: owned for tp, owned in behind.items() if self._owned.get(tp) is owned}
+            for tp, owned in ours.items():
                 owned.ahead, owned.sought_at = False, now
                 self._pass(topic, owned.core, begins[tp])
-        return {tp[1]: owned.core.partition.offset + 1 for tp, owned in behind.items()}
+        return {tp[1]: owned.core.partition.offset + 1 for tp, owned in ours.items()}
 
     def _pass(self, topic: str, core: Core, begin: int) -> None:
         """Go on where the log begins, if that is later: what is gone is gone."""
