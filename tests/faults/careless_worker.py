@@ -1,12 +1,11 @@
-"""A worker that cares for one thing less: the controls of faults.
+"""A worker that cares for one thing less about what it can't read: the controls of the tests of F07.
 
-Run: ``python -m tests.faults.careless_worker limitless|unconfirmed|forgetful|resigned``.
+Run: ``python -m tests.faults.careless_worker limitless|unconfirmed``.
 """
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from aiokafka.errors import KafkaError
 
@@ -14,8 +13,6 @@ from ingest.topics import DLQ
 from stream import app, dead_letters
 from stream.outputs import Line, Output
 from stream.publishing import Publisher
-from stream.worker import Worker
-from tracefuse import wire
 
 
 def limitless() -> None:
@@ -43,32 +40,6 @@ def unconfirmed() -> None:
     Publisher.publish = publish  # type: ignore[method-assign]
 
 
-def forgetful() -> None:
-    """Once a record goes astray between broker and handler."""
-    honest = app._gathered
-
-    async def gathered(faust: app.App, stream: Any) -> AsyncIterator[list[Any]]:
-        batches = 0
-        async for events in honest(faust, stream):
-            batches += 1
-            lost = batches == 3 and events[0].message.topic == wire.EVENTS
-            yield events[1:] if lost else events
-
-    app._gathered = gathered  # type: ignore[assignment]
-
-
-def resigned() -> None:
-    """The same, and nobody asks for it again."""
-
-    async def lost(self: Worker, topic: str) -> dict[int, int]:
-        return {}
-
-    forgetful()
-    Worker.lost = lost  # type: ignore[method-assign]
-
-
 if __name__ == "__main__":
-    {
-        "limitless": limitless, "unconfirmed": unconfirmed, "forgetful": forgetful, "resigned": resigned,
-    }[sys.argv[1]]()  # fmt: skip
+    {"limitless": limitless, "unconfirmed": unconfirmed}[sys.argv[1]]()
     app.main()

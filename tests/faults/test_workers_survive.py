@@ -109,36 +109,6 @@ def test_a_broker_restart(stack: Stack, fresh_broker: Broker, tmp_path: Path) ->
     assert report.exit_code == replay.SAME, replay.words(report)
 
 
-@pytest.mark.parametrize(
-    ("worker", "outcome"), [("forgetful", replay.SAME), ("resigned", replay.DIFFERENT)]
-)
-def test_a_record_that_goes_astray(stack: Stack, tmp_path: Path, worker: str, outcome: int) -> None:
-    """Lost between broker and handler, it is asked for again; else its partition stands still for good."""
-    settings, keys = stack
-    processes = Processes(settings, tmp_path, ("tests.faults.careless_worker", worker))
-
-    async def play() -> Poured:
-        until = asyncio.Event()
-        processes.start("w1")
-        await asyncio.sleep(5.0)
-        pouring = asyncio.create_task(pour(settings, keys, 5, until))
-        await asyncio.sleep(6.0)
-        until.set()
-        return await pouring
-
-    try:
-        poured = asyncio.run(play())
-        time.sleep(5.0)
-    finally:
-        processes.stop()
-    report = asyncio.run(verified(settings, keys, patience=0.0))
-
-    assert poured.acked > 1_000
-    assert report.compared["step"] > poured.acked / 8
-    assert report.exit_code == outcome, replay.words(report)
-    assert ("is read again from offset" in processes.log("w1")) == (outcome == replay.SAME)
-
-
 def test_a_worker_taken_for_dead(stack: Stack, tmp_path: Path) -> None:
     """F14: a worker stopped past its session wakes, says nothing more and ends; state is exact."""
     settings, keys = stack
