@@ -208,9 +208,10 @@ def test_a_scope_on_trial_has_three_places(pipe: Pipe) -> None:
     """Counted by the owner, over all processes: who finds none is denied, until the three went well."""
     told = in_force(pipe)
     scope = f"tool:{TENANT}/{AGENT}/{TOOL}"
-    agent_of = pipe.send(asked(told)) and _agent(pipe)
-    breaker = agent_of.tool(TOOL).breaker
-    agent_of.tools[TOOL].breaker = replace(breaker, state=State.HALF_OPEN, epoch=9)
+    pipe.send(asked(told))
+    agent = _agent(pipe)
+    breaker = agent.tool(TOOL).breaker
+    agent.tools[TOOL].breaker = replace(breaker, state=State.HALF_OPEN, epoch=9)
     requests = [asked(Told(trace_id=trace_id(n), boot_id=f"b{n}")) for n in range(10, 14)]
     said = [verdicts(pipe.send(request))[0] for request in requests]
     for n, request in zip(range(10, 13), requests, strict=False):
