@@ -5,7 +5,6 @@ breaker acts. `now` is always the record's time in seconds and never falls.
 """
 
 import abc
-import math
 from array import array
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
@@ -44,11 +43,6 @@ def rounded(score: float) -> float:
     """The score in `DIGITS` digits; takes a third of the time of `round(score, DIGITS)`."""
     millionths: int = round(score * MICRO)
     return millionths / MICRO
-
-
-def betaln(a: float, b: float) -> float:
-    """Logarithm of the beta function: evidence of counts under a prior that is spread out."""
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 class Detector(base.Base, abc.ABC):

@@ -2,7 +2,7 @@
 
 import math
 
-from detectors.base import RATIO_MAX, Detector, Json, betaln, rounded
+from detectors.base import RATIO_MAX, Detector, Json, rounded
 
 _ALPHA = 0.05  # of all harmless shadows so many are refused, however long one looks
 _PRIOR = 5.0  # weight of "as often as the other", in pairs that differ
@@ -53,7 +53,7 @@ class ShadowPair(Detector):
     def _evidence(self) -> float:
         """Log of the mixture's likelihood over that of a fair coin."""
         n = self.worse + self.better
-        mixed = betaln(_PRIOR + self.worse, _PRIOR + self.better) - betaln(_PRIOR, _PRIOR)
+        mixed = _betaln(_PRIOR + self.worse, _PRIOR + self.better) - _betaln(_PRIOR, _PRIOR)
         return mixed + n * math.log(2)
 
     def _facts(self) -> dict[str, Json]:
@@ -64,3 +64,7 @@ class ShadowPair(Detector):
             "worse": self.worse,
             "better": self.better,
         }
+
+
+def _betaln(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -67,8 +67,10 @@ class Commanding:
             "status": finding.evidence.get("status", "live"),
         }  # fmt: skip
         run = agent.runs.get(step.trace_id)
-        if run is not None:
-            run.signals[finding.detector] = finding.action
+        if run is not None and run.signals.get(finding.detector) != "step-up":
+            run.signals[finding.detector] = (
+                finding.action
+            )  # a later, weaker word takes nothing back
         if finding.event is not None:
             breaker = _target(agent, step, finding)
             if self._withholding.takes(agent, step, breaker, finding, said):

@@ -184,6 +184,8 @@ def signals(agent: AgentState, step: Step, now: float) -> Objection | None:
     """What detectors have found in this run so far."""
     run, words = agent.runs.get(step.trace_id), agent.file.signals
     for name, action in run.signals.items() if run is not None else ():
+        if name in agent.file.metrics_only:
+            continue  # it stops nothing, this call neither
         word = words.get(name, "ask" if action == "step-up" else "")  # type: ignore[call-overload]
         if word == "deny":
             return deny(f"{name} has fired or warned in this run")

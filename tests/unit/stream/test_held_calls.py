@@ -182,6 +182,31 @@ def test_what_was_found_in_the_run_asks_or_denies(word: str, expected: str) -> N
     assert (other.word, elsewhere.word) == ("allow", "allow")
 
 
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_detector_that_only_measures_holds_no_call_back(pipe: Pipe, measured: bool) -> None:
+    """What it found is on record; the same detector, not so declared, asks a person."""
+    told = in_force(
+        pipe, signals={"exact_loop": "ask"}, metrics_only=["exact_loop"] if measured else []
+    )
+    found = [signal for _ in range(3) for signal in signals(pipe.send(*told.same(tool="crm.find")))]
+    (verdict,) = verdicts(pipe.send(asked(told)))
+
+    assert [signal.detector for signal in found] == ["exact_loop"]
+    assert verdict.word == ("allow" if measured else "needs_approval")
+
+
+def test_a_weaker_word_takes_no_step_up_back(pipe: Pipe) -> None:
+    """A detector that asked for a person in this run, and later only annotates."""
+    told = in_force(pipe)
+    pipe.send(asked(told))
+    _agent(pipe).runs[told.trace_id].signals["exact_loop"] = "step-up"
+    for _ in range(3):  # the third time warns: annotate
+        pipe.send(*told.same(tool="crm.find"))
+    (verdict,) = verdicts(pipe.send(asked(told)))
+
+    assert (verdict.word, verdict.gate) == ("needs_approval", "signals")
+
+
 def test_sensitive_data_in_the_arguments_can_be_a_rule(pipe: Pipe) -> None:
     """What the emitter found in them, by class; never the value."""
     rule = {

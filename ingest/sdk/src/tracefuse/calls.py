@@ -241,7 +241,7 @@ class Call(Span):
 
     def _trying(self) -> bool:
         """Whether it is on trial, and somebody is there who counts such calls."""
-        where = (self.run.trace_id, self._tool, self.trace.bundle)
+        where = (self.run.trace_id, self._tool, self.run.bundle)
         return self._fuse.held.listening and self._fuse.gate.trying(*where)
 
     def _ask(self) -> "Waiting":
@@ -278,7 +278,7 @@ class Call(Span):
                 told["approval_id"] = refusal.approval_id
             self._not_run(refusal, told, self._leave())
             # It took a place of a scope on trial, and did not use it.
-            self._fuse.gate.back(self.run.trace_id, self._tool, self.trace.bundle)
+            self._fuse.gate.back(self.run.trace_id, self._tool, self.run.bundle)
             raise
 
     def _emit(
@@ -289,7 +289,7 @@ class Call(Span):
         urgent: bool,
         held: bool = False,
     ) -> None:
-        seen = self._fuse.gate.seen(self.run.trace_id, self._tool, self.trace.bundle)
+        seen = self._fuse.gate.seen(self.run.trace_id, self._tool, self.run.bundle)
         if seen:
             extra = {**(extra or {}), "control_seen": seen}
         self._fuse.emitter.emit(
