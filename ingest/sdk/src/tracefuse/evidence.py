@@ -90,8 +90,8 @@ class Witness:
 
     Notes
     -----
-    About 2 µs for an event without text; 100 bytes of text add 4 µs to a thought, and 12 to 20 µs to
-    arguments and results, more the more tokens they hold.
+    2 to 4 µs for an event without text; 100 bytes of text add 4 µs to a thought, 10 to 20 µs to
+    arguments, and 20 to 40 µs to what anybody may have written, which is searched for orders.
     """
 
     def __init__(
