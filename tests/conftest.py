@@ -23,6 +23,7 @@ from ingest.provision import provision
 from ingest.settings import Settings
 from sql.migrate import migrate
 from sql.server import Store
+from tracefuse import fuse
 
 SHARED = Path(__file__).parents[2] / "shared"
 MARKS = ("kafka", "clickhouse", "net", "soak")
@@ -66,6 +67,15 @@ def _advice(address: object) -> str:
         f"attempted to reach {address} in a test that is not marked: use @pytest.mark.kafka,"
         " @pytest.mark.clickhouse, or @pytest.mark.net for a server that the test starts itself"
     )
+
+
+@pytest.fixture(autouse=True)
+def fuses() -> Iterator[None]:
+    """Close what a failed test left open: its sender would go on, in the time of other tests."""
+    before = list(fuse._living)
+    yield
+    for left in [one for one in fuse._living if one not in before]:
+        left.close(timeout=0.2)
 
 
 @pytest.fixture(scope="session")

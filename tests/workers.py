@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 RATE = 1000  # events per second
 AGENTS = 30
 FLUSH_SECONDS = 20.0
+END_SECONDS = 30.0
 
 
 class Processes:
@@ -53,9 +54,15 @@ class Processes:
                 self.start(name)
 
     def end(self, name: str) -> None:
+        """End it in good order; one that does not is a failure, and never outlives its test."""
         process = self.running.pop(name)
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{name} would not end: {self.log(name)}") from None
 
     def stop(self) -> None:
         for name in list(self.running):

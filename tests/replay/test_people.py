@@ -13,7 +13,7 @@ from ingest.keys import Keys
 from ingest.settings import Settings
 from stream import approvals, orders, replay
 from stream.registration import publish
-from tests.integration.test_held_calls import answered, fuse_of, until
+from tests.integration.test_held_calls import START_SECONDS, answered, fuse_of, until
 from tests.workers import Processes, verified
 from tracefuse.errors import ApprovalRequired, Refused
 
@@ -59,6 +59,14 @@ async def ask(fuse: tracefuse.Fuse, amount: float) -> str:
             await asyncio.sleep(0.1)
 
 
+async def listed(settings: Settings, approval_id: str) -> None:
+    """The agent may hear of it before the list: its worker, killed between the two, says it again."""
+    deadline = time.monotonic() + START_SECONDS
+    while approval_id not in {one.approval_id for one in await approvals.waiting(settings, 0.0)}:
+        assert time.monotonic() < deadline, f"{approval_id} was never listed"
+        await asyncio.sleep(0.2)
+
+
 async def play(stack: tuple[Settings, Keys], workers: Processes, fuse: tracefuse.Fuse) -> int:
     """Everything that people do, with the owner's process killed after each; calls that ran."""
     settings, keys = stack
@@ -72,6 +80,7 @@ async def play(stack: tuple[Settings, Keys], workers: Processes, fuse: tracefuse
     for amount, yes in ((50.0, True), (60.0, False)):
         approval_id = await ask(fuse, amount)
         await killed("one")
+        await listed(settings, approval_id)
         await approvals.answer(settings, keys, approval_id, yes, "ann", "looked at it")
     await publish(settings, keys, [version(2, rules=())])
     await killed("one")
