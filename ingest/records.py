@@ -368,6 +368,9 @@ class Signal(msgspec.Struct, tag="signal", gc=False, kw_only=True, omit_defaults
     at: float  # record time, s
     scope: str = ""  # the breaker that it tripped, empty where it did not
     cmd_id: str = ""
+    why: str = ""  # its severity is what it is
+    owasp: list[str] = []  # ids of the agentic top 10
+    atlas: list[str] = []  # techniques that would leave the same trace
 
 
 class Acknowledged(msgspec.Struct, tag="ack", gc=False, kw_only=True, omit_defaults=True):
@@ -431,6 +434,9 @@ class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defa
     last_event: str = ""
     owner: str = ""
     routes: list[str] = []
+    why: str = ""  # its severity is what it is
+    owasp: list[str] = []
+    atlas: list[str] = []
     opened_at: float
 
 

@@ -46,7 +46,10 @@ class Asking:
             self._saying.signal(
                 agent, None, incident=False, detector="approval", evidence_class="rule",
                 severity="medium", action="log", sentence=sentences.void_answer(str(decision)),
-                evidence={"approval_id": fact.approval_id[:128], "kid": fact.kid[:128]},
+                evidence={
+                    "approval_id": fact.approval_id[:128], "kid": fact.kid[:128],
+                    "observed": str(decision),
+                },
             )  # fmt: skip
             return
         if decision.approved:
@@ -68,7 +71,10 @@ class Asking:
                     agent, None, incident=True, detector="approval", evidence_class="rule",
                     severity="high", action="step-up", tool=one.tool, trace_id=one.trace_id,
                     sentence=sentences.unattended(one.tool, one.approval_id),
-                    evidence={"approval_id": one.approval_id, "approvers": list(one.approvers)},
+                    evidence={
+                        "approval_id": one.approval_id, "approvers": list(one.approvers),
+                        "observed": "no answer",
+                    },
                 )  # fmt: skip
 
     def _answered(

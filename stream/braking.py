@@ -9,7 +9,7 @@ from typing import Any
 from ingest import codec
 from ingest.records import Braked, Census, Incident, Src, Summary
 from ingest.topics import INBOX, INCIDENTS, TOPICS
-from stream import sentences
+from stream import alarm, sentences
 from stream.brake import PREFIX, TENANTS_MAX, TenantState, obeys
 from stream.outputs import Line, Output, Placed
 from stream.partition import Partition
@@ -116,11 +116,13 @@ def _incident(src: Src, fact: Summary, state: TenantState, now: float) -> Line:
     words = sentences.braked(
         state.tenant, stopped, sum(state.active.values()), state.allowed
     )  # fmt: skip
+    kind = alarm.failure("brake")
     incident = Incident(
         src=(*src[:4], 1), incident_id=f"inc-{src[2]}.{src[3]}.1", tenant=state.tenant, agent_id="",
         severity="high", title=f"brake: {state.tenant}", sentence=words, detector="brake",
         action="step-up", scope=f"tenant:{state.tenant}", signal_id=signal.signal_id,
         first_event=signal.first_event, last_event=signal.last_event, owner=fact.owner,
-        routes=fact.routes, opened_at=round(now, 3),
+        routes=fact.routes, why=kind.why, owasp=list(kind.owasp), atlas=list(kind.atlas),
+        opened_at=round(now, 3),
     )  # fmt: skip
     return Line(INCIDENTS, incident.incident_id, codec.INCIDENTS, codec.encode(incident))

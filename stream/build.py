@@ -23,6 +23,7 @@ _DECIDING = (
     (ingest, "topics.py"),
     (stream, "agent_state.py"),
     (stream, "agreements.py"),
+    (stream, "alarm.py"),
     (stream, "approving.py"),
     (stream, "asking.py"),
     (stream, "authenticity.py"),

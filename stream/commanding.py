@@ -230,11 +230,13 @@ class Commanding:
         """An agent that lives and does not obey is an alarm; one that is gone has nothing to stop."""
         if agent.heard <= awaited.since:
             return
-        words = sentences.unacknowledged(awaited.scope, self._saying.now - awaited.since)
+        waited = round(self._saying.now - awaited.since, 3)
+        words = sentences.unacknowledged(awaited.scope, waited)
         self._saying.signal(
             agent, None, detector="unacknowledged", evidence_class="rule", severity="critical",
             action="open", sentence=words, trace_id=awaited.trace_id, scope=awaited.scope,
-            last_event=awaited.event_id, incident=True, evidence={"cmd_id": awaited.cmd_id},
+            first_event=awaited.event_id, last_event=awaited.event_id, incident=True,
+            evidence={"cmd_id": awaited.cmd_id, "observed": waited},
         )  # fmt: skip
 
 

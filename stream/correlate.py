@@ -140,7 +140,8 @@ class Correlate:
             detector=signal.detector, action=signal.action, scope=signal.scope,
             cmd_id=signal.cmd_id, trace_id=signal.trace_id, signal_id=signal.signal_id,
             first_event=signal.first_event, last_event=signal.last_event, owner=summary.owner,
-            routes=summary.routes, opened_at=round(self.partition.now, 3),
+            routes=summary.routes, why=signal.why, owasp=signal.owasp, atlas=signal.atlas,
+            opened_at=round(self.partition.now, 3),
         )  # fmt: skip
         return Line(INCIDENTS, incident.incident_id, codec.INCIDENTS, codec.encode(incident))
 

@@ -203,7 +203,7 @@ class Detect:
             sentence=sentences.verdict(step.tool, ruling.word, ruling.reason),
             evidence={
                 "gate": ruling.gate, "word": ruling.word, "passed": list(ruling.passed),
-                "rule": ruling.rule, "approval_id": verdict.approval_id,
+                "rule": ruling.rule, "approval_id": verdict.approval_id, "observed": ruling.gate,
             },
         )  # fmt: skip
 
@@ -246,6 +246,7 @@ class Detect:
         self._saying.signal(
             agent, step, detector="registry", evidence_class="rule", severity="medium",
             action="annotate", sentence=sentences.unregistered(), incident=True,
+            evidence={"observed": "no file"},
         )  # fmt: skip
 
     # -- time ------------------------------------------------------------------------------------

@@ -125,6 +125,9 @@ def _alert(key: Labels, alarm: _Alarm, now: float) -> Alert:
         "annotations": {
             "summary": clean(incident.title),
             "description": clean(incident.sentence),
+            "why": clean(incident.why),
+            "owasp": clean(" ".join(incident.owasp)),
+            "atlas": clean(" ".join(incident.atlas)),
             "incident_id": incident.incident_id,
             "scope": clean(incident.scope),
             "action": incident.action,

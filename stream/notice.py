@@ -41,6 +41,7 @@ def of_one(incident: Incident) -> Notice:
         incident.sentence,
         f"tenant {incident.tenant}, agent {incident.agent_id}, owner {incident.owner or 'nobody'}",
         f"severity {incident.severity}, action {incident.action}, scope {incident.scope or '-'}",
+        *([f"why {incident.severity}: {incident.why}"] if incident.why else []),
         f"incident {incident.incident_id}, trace {incident.trace_id or '-'}",
     ]
     return Notice(clean(f"[{incident.severity}] {resolved}{incident.title}"), _text(lines))

@@ -96,6 +96,6 @@ def _alarm(agent: "AgentState", fact: Registered, why: str) -> dict[str, Any]:
         "detector": "registry", "evidence_class": "rule", "severity": "high", "action": "log",
         "sentence": sentences.refused_file(why), "evidence": {
             "record_id": fact.record_id[:300], "kid": fact.kid[:100],
-            "in_force": agent.file.version if agent.registered else None,
+            "in_force": agent.file.version if agent.registered else None, "observed": why,
         },
     }  # fmt: skip

@@ -141,6 +141,7 @@ class Reviewing:
                 evidence={
                     "record_id": fact.record_id[:128], "trace_id": fact.trace_id[:128],
                     "call_id": fact.call_id[:128], "kid": fact.kid[:128],
+                    "observed": str(review),
                 },
             )  # fmt: skip
             return

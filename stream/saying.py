@@ -5,6 +5,7 @@ from typing import Any
 from ingest import codec
 from ingest.records import Reopened, Run, Signal, Src, Step, Summary
 from ingest.topics import FLEET, INBOX, SIGNALS
+from stream import alarm
 from stream.agent_state import AgentState
 from stream.outputs import Line, Output
 from tracefuse import wire
@@ -69,7 +70,7 @@ class Saying:
                 said = {"step_id": step.step_id, "tool": step.tool, **said}
         signal = Signal(
             src=src, signal_id=name("sig", src), tenant=agent.tenant,
-            agent_id=agent.agent_id, at=round(self.now, 3), **said,
+            agent_id=agent.agent_id, at=round(self.now, 3), **alarm.completed(said),
         )  # fmt: skip
         key = wire.agent_key(agent.tenant, agent.agent_id)
         self.put(Line(SIGNALS, key, codec.SIGNALS, codec.encode(signal)))

@@ -41,7 +41,12 @@ ROOT = Path(__file__).parents[2]
 EVIDENCE = {"observed", "expected", "score", "threshold", "n", "status"}
 ACTIONS = {"log", "annotate", "throttle", "step-up", "block-call", "stop-run", "open", "rollback"}
 SEVERITIES = {"info", "low", "medium", "high", "critical"}
-PIECES = {"base", "conformal_tail", "neighbours"}  # shared by detectors; none themselves
+PIECES = {
+    "base",
+    "conformal_tail",
+    "failures",
+    "neighbours",
+}  # shared by detectors; none themselves
 
 
 @dataclass(frozen=True)

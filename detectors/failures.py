@@ -1,0 +1,179 @@
+"""What a failure is called, what it means, and why it weighs what it weighs: constants of every alarm.
+
+One line a kind of failure, by the name of whoever finds it. A signal carries the three last fields, so it
+explains itself years later, whatever this page says then; `docs/failures.md` is made from all of them.
+
+OWASP ids are those of the Top 10 for Agentic Applications 2026 (OWASP Gen AI Security Project, December
+2025); ATLAS ids are techniques of MITRE ATLAS (release of August 2026). Most failures here have no
+adversary: an id says which risk they belong to, and which technique would leave the same trace.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One kind of failure."""
+
+    title: str
+    definition: str
+    measures: str
+    """What its number is, or what is looked at."""
+    normal: str
+    """What is expected while nothing is wrong; stands in the evidence where no range was learned."""
+    why: str
+    """Why its severity is what it is."""
+    owasp: tuple[str, ...]
+    atlas: tuple[str, ...]
+
+
+FAILURES: dict[str, Failure] = {
+    "error_rate": Failure(
+        "Error spike", "At least 20 calls in 60 s and half of them failed, or 5 of one tool in a row.",
+        "share of failed calls in the last minute", "fewer than half of at least 20 calls fail",
+        "Work fails now, but a failed call changes little and the breaker tries again by itself.",
+        ("ASI08",), ("AML.T0029",),
+    ),
+    "error_baseline": Failure(
+        "Rise of a tool's failures", "A tool fails more often than it used to, still below the limit.",
+        "failures among the last 40 calls", "as many failures as the last 400 calls let expect",
+        "A share that only rose stops nobody; people should look before it becomes a spike.",
+        ("ASI08",), ("AML.T0029",),
+    ),
+    "call_rate": Failure(
+        "Too many calls", "More calls of an access class in a minute or a day than the file allows.",
+        "calls in the last minute, as a share of the cap", "at most as many calls as the file allows",
+        "The owner set this cap, and each further write may have to be undone.",
+        ("ASI02", "ASI08"), ("AML.T0034.002", "AML.T0053"),
+    ),
+    "latency": Failure(
+        "Slow tool", "The 95th percentile of the last 20 calls is above 3 times the declared latency.",
+        "seconds at the 95th percentile", "at most 3 times the declared latency",
+        "Slow is not wrong; spacing the calls gives the tool room.",
+        ("ASI08",), ("AML.T0029",),
+    ),
+    "latency_baseline": Failure(
+        "Unusual latency", "3 of the last 10 calls of a tool were slower than 1 in 10,000 should be.",
+        "seconds of the newest call", "the quantiles of the tool's own last 200 calls",
+        "Nobody declared a limit, so it is odd and no more.",
+        ("ASI08",), ("AML.T0029",),
+    ),
+    "cost_cap": Failure(
+        "Overspent", "A run or a day has cost what it may cost; at 80 % its owner is warned.",
+        "USD spent", "less than the cap",
+        "Money is gone and the owner said how much may be; at 80 % there is time to act.",
+        ("ASI02", "ASI08"), ("AML.T0034.002",),
+    ),
+    "silence": Failure(
+        "Silence", "Three heartbeats of a run are missing.",
+        "seconds since the last sign of life", "a heartbeat in every interval",
+        "Nothing is known of the run, so nothing of it may be called healthy.",
+        ("ASI08", "ASI10"), ("AML.T0029",),
+    ),
+    "exact_loop": Failure(
+        "Loop", "The same call with the same result 4 times, or a cycle of up to 4 calls 4 times.",
+        "rounds of the same", "fewer than 3 rounds",
+        "The run gets nowhere and pays for it; a third round is only a warning.",
+        ("ASI02", "ASI08"), ("AML.T0034.002",),
+    ),
+    "step_vector": Failure(
+        "Unusual step", "Tokens, cost, time and outcome of a step together are rarer than 1 in 1,000.",
+        "distance from the agent's own steps", "the quantiles of the agent's last 1,000 steps",
+        "One odd step is weak evidence: it is marked, and weighs together with others.",
+        ("ASI01", "ASI10"), ("AML.T0053",),
+    ),
+    "canary_rate": Failure(
+        "Bad canary", "The canary has more of the runs that go wrong than its share of runs explains.",
+        "share of the bad runs that are the canary's", "the canary's share of all runs",
+        "A new version harms users, and the old one stands ready.",
+        ("ASI04", "ASI08"), ("AML.T0018",),
+    ),
+    "shadow_pair": Failure(
+        "Bad shadow", "Beside the same input the shadow does worse in more pairs than a coin explains.",
+        "share of the unequal pairs in which the shadow did worse", "half of the unequal pairs",
+        "It must not be released; as a shadow it has harmed nobody.",
+        ("ASI04",), ("AML.T0018",),
+    ),
+    "tainted_argument": Failure(
+        "Injected order", "A call acts on a value that a result demanded and nobody in charge has named.",
+        "where the value was met", "the user or the system names the value",
+        "Whoever wrote that text steers the agent; what is merely listed is common and weighs little.",
+        ("ASI01", "ASI02"), ("AML.T0051.001", "AML.T0086"),
+    ),
+    "slow_drift": Failure(
+        "Slow drift", "The agent fails more often than at the time its reference was frozen.",
+        "share of failures since it was last in order", "the share of the frozen reference",
+        "It creeps: nothing breaks today, and whoever waits gets used to it.",
+        ("ASI06", "ASI10"), ("AML.T0031",),
+    ),
+}  # fmt: skip
+
+WATCHED: dict[str, Failure] = {
+    "policy": Failure(
+        "Refused call", "A held call does not pass a gate of the policy, or a person must agree to it.",
+        "the first gate that does not let it pass", "every gate lets the call pass",
+        "The call did not run; where a person must agree, one has to look.",
+        ("ASI02", "ASI03"), ("AML.T0053",),
+    ),
+    "unacknowledged": Failure(
+        "Disobedience", "An agent that lives has not confirmed a stop after 4 s.",
+        "seconds since the command", "an acknowledgement within 4 s",
+        "An agent that should stand still may still act; its credential must be withdrawn.",
+        ("ASI10",), ("AML.T0081",),
+    ),
+    "registry": Failure(
+        "Unowned or forged file", "An agent works without a file, or a version of its file does not count.",
+        "the agent's file", "a file that is signed by a known key, newer than the one in force",
+        "Without a file nobody answers for the agent and no caps are set.",
+        ("ASI03", "ASI10"), ("AML.T0081",),
+    ),
+    "approval": Failure(
+        "Void or missing approval", "An answer to a waiting call does not count, or nobody answers in time.",
+        "the answer", "a signed answer of an approver, to this call, in time",
+        "Somebody waits; an answer that does not count may be forged.",
+        ("ASI03", "ASI09"), ("AML.T0012",),
+    ),
+    "brake": Failure(
+        "Many stops at once", "Soft rules want to stop more than a tenth of a tenant's agents.",
+        "agents stopped in 5 minutes", "at most a tenth of the agents at work",
+        "One cause may stand behind them all, and no rule may stop a whole fleet by itself.",
+        ("ASI08",), ("AML.T0029",),
+    ),
+    "review": Failure(
+        "Void label", "A person's word on an allowed call does not count.",
+        "the label", "a signed label of a known person on a call put aside",
+        "It changes nothing by itself, but labels teach, so a forged one is a poisoned lesson.",
+        ("ASI06", "ASI09"), ("AML.T0059",),
+    ),
+}  # fmt: skip
+"""What no detector finds but the owner of the agent itself: refusals, and words that do not count."""
+
+ASI = {
+    "ASI01": "Agent Goal Hijack",
+    "ASI02": "Tool Misuse and Exploitation",
+    "ASI03": "Identity and Privilege Abuse",
+    "ASI04": "Agentic Supply Chain Vulnerabilities",
+    "ASI05": "Unexpected Code Execution",
+    "ASI06": "Memory and Context Poisoning",
+    "ASI07": "Insecure Inter-Agent Communication",
+    "ASI08": "Cascading Failures",
+    "ASI09": "Human-Agent Trust Exploitation",
+    "ASI10": "Rogue Agents",
+}
+"""https://genai.owasp.org/resource/owasp-top-10-for-agentic-applications-for-2026/"""
+
+ATLAS = {
+    "AML.T0012": "Valid Accounts",
+    "AML.T0018": "Manipulate AI Model",
+    "AML.T0029": "Denial of AI Service",
+    "AML.T0031": "Erode AI Model Integrity",
+    "AML.T0034.002": "Cost Harvesting: Agentic Resource Consumption",
+    "AML.T0051.001": "LLM Prompt Injection: Indirect",
+    "AML.T0053": "AI Agent Tool Invocation",
+    "AML.T0059": "Erode Dataset Integrity",
+    "AML.T0080.000": "AI Agent Context Poisoning: Memory",
+    "AML.T0081": "Modify AI Agent Configuration",
+    "AML.T0086": "Exfiltration via AI Agent Tool Invocation",
+    "AML.T0118.001": "Autonomous AI Agent Communication: Direct Agent Communication",
+}
+"""https://atlas.mitre.org/techniques"""
