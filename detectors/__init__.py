@@ -15,6 +15,7 @@ from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
+from detectors.price_mismatch import PriceMismatch
 from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
@@ -37,6 +38,7 @@ __all__ = [
     "Json",
     "LatencyBaseline",
     "LatencyQuantile",
+    "PriceMismatch",
     "SeriesNovelty",
     "ShadowPair",
     "Silence",
@@ -62,6 +64,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "shadow_pair": ShadowPair,
     "tainted_argument": TaintedArgument,
     "slow_drift": SlowDrift,
+    "price_mismatch": PriceMismatch,
 }
 
 
@@ -110,4 +113,5 @@ CATALOGUE: dict[str, Entry] = {
     "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),
     "tainted_argument": Entry("D20", "rule", "call", "step-up", "high", "annotate", "low"),
     "slow_drift": Entry("D02", "version", "agent", "annotate", "medium"),
+    "price_mismatch": Entry("D07", "statistical", "agent x model", "annotate", "medium", soft=True),
 }

@@ -106,6 +106,12 @@ FAILURES: dict[str, Failure] = {
         "It creeps: nothing breaks today, and whoever waits gets used to it.",
         ("ASI06", "ASI10"), ("AML.T0031",),
     ),
+    "price_mismatch": Failure(
+        "Changed price", "A model's tokens cost more or less, call after call, than in its first calls.",
+        "cost of the newest call, as a share of what its tokens cost at first", "what they cost at first",
+        "Money leaks or another model answers under the name; no run is wrong for that alone.",
+        ("ASI04",), ("AML.T0018",),
+    ),
 }  # fmt: skip
 
 WATCHED: dict[str, Failure] = {

@@ -12,6 +12,7 @@ from detectors import (
     ErrorRate,
     LatencyBaseline,
     LatencyQuantile,
+    PriceMismatch,
     ShadowPair,
     Silence,
     SlowDrift,
@@ -29,6 +30,7 @@ BUNDLES_MAX = 8  # of one agent that something was said of
 TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
 ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
 AWAITING_MAX = 64
+MODELS_MAX = 8  # of one agent; the one used longest ago goes
 MEASURED_MAX = 256  # detectors and scopes that are measured only
 
 
@@ -127,6 +129,7 @@ class AgentState:
 
     soft: bool = False  # what opened its breaker last was a soft rule
     active_until: float = 0.0  # counted as at work; record time at which that is looked at again
+    prices: dict[str, PriceMismatch] = field(default_factory=dict)  # by model
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)
@@ -149,6 +152,14 @@ class AgentState:
             if len(self.tools) >= TOOLS_MAX:
                 del self.tools[self._idlest()]
         self.tools[name] = known  # the newest last
+        return known
+
+    def price(self, model: str) -> PriceMismatch:
+        """What tokens of a model cost."""
+        known = self.prices.pop(model, None) or PriceMismatch()
+        self.prices[model] = known  # the newest last
+        if len(self.prices) > MODELS_MAX:
+            del self.prices[next(iter(self.prices))]
         return known
 
     def bundle(self, name: str) -> BundleState:

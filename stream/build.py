@@ -50,6 +50,7 @@ _DECIDING = (
     (stream, "roll.py"),
     (stream, "saying.py"),
     (stream, "sentences.py"),
+    (stream, "spending.py"),
     (stream, "trace_state.py"),
     (stream, "unpickle.py"),
     (stream, "wide.py"),

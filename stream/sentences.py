@@ -63,6 +63,19 @@ def cost_cap(span: str, evidence: Evidence) -> str:
     )
 
 
+def price_mismatch(model: str, evidence: Evidence) -> str:
+    """What tokens cost, of what they did.
+
+    >>> price_mismatch("model-a", {"observed": 2.104})
+    'The latest call of `model-a` cost 2.10 times what its tokens cost in the first calls, and not it alone: \
+the price has changed, or the model.'
+    """
+    return (
+        f"The latest call of `{model}` cost {evidence['observed']:.2f} times what its tokens cost in the "
+        "first calls, and not it alone: the price has changed, or the model."
+    )
+
+
 def call_rate(access: str, evidence: Evidence) -> str:
     """How many calls of a class, against which cap."""
     seen = evidence["observed"]

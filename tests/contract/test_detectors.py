@@ -67,6 +67,11 @@ def _step(rng: random.Random, cost: float = 1.0) -> Arguments:
     return (step_features(seconds, tokens * 3e-6, tokens, failed, write),)
 
 
+def _priced(rng: random.Random, times: float) -> Arguments:
+    tokens = int(rng.lognormvariate(7.0, 0.8)), int(rng.lognormvariate(5.5, 0.8))
+    return (times * (3e-6 * tokens[0] + 15e-6 * tokens[1]) * rng.lognormvariate(0.0, 0.1), *tokens)
+
+
 def _silence(rng: random.Random, i: int) -> Arguments:
     return (True, i * 0.1 + rng.random() * 0.05)
 
@@ -100,6 +105,7 @@ CASES: dict[str, Case] = {
         300,
     ),
     "slow_drift": Case(lambda rng, i: (rng.random() < 0.03,), lambda rng, i: (True,), 400),
+    "price_mismatch": Case(lambda rng, i: _priced(rng, 1.0), lambda rng, i: _priced(rng, 2.1), 400),
     "shadow_pair": Case(
         lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300
     ),

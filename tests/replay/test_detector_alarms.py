@@ -68,6 +68,17 @@ def _step(cost: float) -> Callable[[random.Random, int], Arguments]:
     return step
 
 
+def _priced(times: float) -> Callable[[random.Random, int], Arguments]:
+    """Tokens in and out in ever another proportion, some of them cheaper."""
+
+    def call(rng: random.Random, i: int) -> Arguments:
+        tokens = int(rng.lognormvariate(7.0, 0.8)), int(rng.lognormvariate(5.5, 0.8))
+        usd = times * (3e-6 * tokens[0] * rng.uniform(0.1, 1.0) + 15e-6 * tokens[1])
+        return (usd, *tokens)
+
+    return call
+
+
 def _bad_canary(rng: random.Random, i: int) -> Arguments:
     canary = rng.random() < 0.1
     return (rng.random() < (0.5 if canary else 0.05), canary, 0.1)
@@ -194,6 +205,17 @@ SCENARIOS = {
         found_min=19,
         delay_max=450,
         false_max=2,
+    ),
+    # Another model answers under the same name, at twice the price.
+    "price_mismatch": Scenario(
+        _priced(1.0),
+        _priced(2.1),
+        starts=600,
+        lasts=60,
+        alarms=(603,),
+        found_min=20,
+        delay_max=8,
+        false_max=0,
     ),
     # Calls double for half an hour.
     "series_novelty": Scenario(
