@@ -3,6 +3,7 @@
     python -m tests.benchmarks.detection nab [--data DIR] [--report FILE] [--plots DIR]
     python -m tests.benchmarks.detection dojo …
     python -m tests.benchmarks.detection versions [--report FILE]
+    python -m tests.benchmarks.detection month [--days 30] [--agents 100] [--report FILE]
 
 Each part is a module of its own with the same arguments: `python -m tests.benchmarks.detection.nab`.
 """
@@ -10,7 +11,7 @@ Each part is a module of its own with the same arguments: `python -m tests.bench
 import runpy
 import sys
 
-NAMES = ("nab", "dojo", "versions")
+NAMES = ("nab", "dojo", "versions", "month")
 
 
 def main() -> None:
