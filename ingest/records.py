@@ -396,6 +396,7 @@ class Summary(msgspec.Struct, tag="summary", gc=False, kw_only=True, omit_defaul
     signal: Signal
     owner: str = ""
     routes: list[str] = []
+    suspect: tuple[float, str, str] | None = None  # first evidence of the run: time, step, detector
 
 
 class Census(msgspec.Struct, tag="census", gc=False, kw_only=True, omit_defaults=True):
@@ -438,6 +439,11 @@ class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defa
     owasp: list[str] = []
     atlas: list[str] = []
     opened_at: float
+    candidate_agent: str = (
+        ""  # where the run may have gone wrong first (D36); empty without evidence
+    )
+    candidate_step: str = ""
+    candidate_share: float = 0.0  # of the evidence in its trace
 
 
 class Owner(msgspec.Struct, tag="owner", gc=False, kw_only=True):

@@ -49,6 +49,7 @@ class RunState:
     bundle: str = ""  # that its first step named
     failed_once: bool = False  # a call of it has failed
     shadow_of: str = ""  # the run that it repeats
+    suspect: tuple[float, str, str] | None = None  # first evidence: record time, step, detector
 
 
 @dataclass(slots=True)

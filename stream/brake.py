@@ -39,7 +39,7 @@ def obeys(detector: str, severity: str, scope: str) -> bool:
     return soft and scope.startswith("agent:")
 
 
-class TenantState(msgspec.Struct, array_like=True):
+class TenantState(msgspec.Struct, array_like=True, tag="brake"):
     """One tenant as correlate sees it: agents at work, agents that soft rules stopped, what was said."""
 
     tenant: str

@@ -26,6 +26,8 @@ _DECIDING = (
     (stream, "alarm.py"),
     (stream, "approving.py"),
     (stream, "asking.py"),
+    (stream, "attributing.py"),
+    (stream, "attribution.py"),
     (stream, "authenticity.py"),
     (stream, "brake.py"),
     (stream, "braking.py"),

@@ -19,6 +19,7 @@ from stream.agent_state import (
     Awaited,
     RunState,
 )
+from stream.attribution import weighs
 from stream.brake import obeys
 from stream.breaker import PROBES, THROTTLE_MS, Breaker, Event, Forced, State, Tick
 from stream.breaker import step as advance
@@ -67,6 +68,10 @@ class Commanding:
             "status": finding.evidence.get("status", "live"),
         }  # fmt: skip
         run = agent.runs.get(step.trace_id)
+        if run is not None and isinstance(step, Step) and weighs(finding.severity):
+            run.suspect = run.suspect or (
+                round(self._saying.now, 3), step.step_id, finding.detector,
+            )  # fmt: skip
         if run is not None and run.signals.get(finding.detector) != "step-up":
             run.signals[finding.detector] = (
                 finding.action

@@ -19,7 +19,9 @@ from ingest.keys import load as load_keys
 from ingest.records import Census, Incident, Reopened, Src, Summary
 from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, FLEET, INCIDENTS
-from stream import brake, wide
+from stream import attribution, brake, wide
+from stream.attributing import Attributing
+from stream.attribution import TraceState
 from stream.brake import TenantState
 from stream.braking import Braking
 from stream.build import build
@@ -41,12 +43,14 @@ _told = msgspec.json.Decoder(Summary | Census | Reopened).decode
 _signed = msgspec.json.Decoder(Signed).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-State = WideState | TenantState
+State = WideState | TenantState | TraceState
 _dump = msgspec.msgpack.Encoder().encode
 _load = msgspec.msgpack.Decoder(State).decode
 
 
 def _fresh(key: str) -> State:
+    if key.startswith(attribution.PREFIX):
+        return TraceState()
     return brake.fresh(key) if key.startswith(brake.PREFIX) else wide.fresh(key)
 
 
@@ -66,11 +70,12 @@ class Correlate:
     def __init__(self, number: int, verifier: CommandVerifier):
         self.number = number
         self.verifier = verifier
-        keys_max = wide.SCOPES_MAX + brake.TENANTS_MAX
+        keys_max = wide.SCOPES_MAX + brake.TENANTS_MAX + attribution.TRACES_MAX
         self.partition: Partition[State] = Partition(
-            _fresh, _dump, _load, keys_max, gone=lambda state: self._braking.gone(state)
+            _fresh, _dump, _load, keys_max, gone=lambda state: self._gone(state)
         )
         self._braking = Braking(self.partition)
+        self._attributing = Attributing(self.partition)
         # What wide scopes are told while they are not closed, for whoever owns them next.
         self.standing: dict[str, Command] = {}
 
@@ -84,6 +89,8 @@ class Correlate:
         for number, (key, state) in enumerate(partition.due()):
             if isinstance(state, TenantState):
                 self._braking.passed(key, state)
+            elif isinstance(state, TraceState):
+                self._attributing.passed(key)
             elif wide.passed(state, partition.now, offset):
                 found.append(self._commanded(state, None, (FLEET, self.number, offset, -1, number)))
         kind = wire.header(headers, wire.KIND)
@@ -133,6 +140,7 @@ class Correlate:
 
     def _incident(self, src: Src, summary: Summary) -> Line:
         signal = summary.signal
+        found = self._attributing.candidate(summary)
         incident = Incident(
             src=src, incident_id=f"inc-{src[2]}.{src[3]}", tenant=signal.tenant,
             agent_id=signal.agent_id, severity=signal.severity,
@@ -143,7 +151,14 @@ class Correlate:
             routes=summary.routes, why=signal.why, owasp=signal.owasp, atlas=signal.atlas,
             opened_at=round(self.partition.now, 3),
         )  # fmt: skip
+        if found is not None:
+            incident.candidate_agent, incident.candidate_step = found.agent_id, found.step_id
+            incident.candidate_share = round(found.share, 3)
         return Line(INCIDENTS, incident.incident_id, codec.INCIDENTS, codec.encode(incident))
+
+    def _gone(self, state: State) -> None:
+        self._braking.gone(state)
+        self._attributing.gone(state)
 
     def freeze(self) -> Snapshot:
         self.partition.own = msgspec.json.encode(list(self.standing.values()))
@@ -152,6 +167,7 @@ class Correlate:
     def restore(self, marker: Marker, cells: dict[str, bytes]) -> None:
         self.partition.restore(marker, cells)
         self._braking.restored(cells)
+        self._attributing.restored(cells)
         standing = msgspec.json.decode(marker.own, type=list[Command]) if marker.own else []
         self.standing = {command.scope: command for command in standing}
 

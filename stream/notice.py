@@ -44,6 +44,11 @@ def of_one(incident: Incident) -> Notice:
         *([f"why {incident.severity}: {incident.why}"] if incident.why else []),
         f"incident {incident.incident_id}, trace {incident.trace_id or '-'}",
     ]
+    if incident.candidate_step:
+        lines.append(
+            f"candidate: agent {incident.candidate_agent}, step {incident.candidate_step}, "
+            f"{incident.candidate_share:.0%} of the evidence"
+        )
     return Notice(clean(f"[{incident.severity}] {resolved}{incident.title}"), _text(lines))
 
 

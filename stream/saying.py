@@ -75,10 +75,11 @@ class Saying:
         key = wire.agent_key(agent.tenant, agent.agent_id)
         self.put(Line(SIGNALS, key, codec.SIGNALS, codec.encode(signal)))
         if incident:
-            owner = agent.file.owner
+            owner, run = agent.file.owner, agent.runs.get(signal.trace_id)
             summary = Summary(
-                src=self.take(), signal=signal, owner=owner.name, routes=list(owner.routes)
-            )
+                src=self.take(), signal=signal, owner=owner.name, routes=list(owner.routes),
+                suspect=None if run is None else run.suspect,
+            )  # fmt: skip
             self.put(Line(FLEET, "", codec.SUMMARIES, codec.encode(summary)))
 
     def reopened(self, agent: AgentState) -> None:
