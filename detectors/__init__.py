@@ -4,6 +4,7 @@
 detector is its file, a line in both tables, and a line in the contract test's table.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from detectors.base import Detector, Json, StatisticalDetector
@@ -15,6 +16,7 @@ from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
+from detectors.no_progress import NoProgress
 from detectors.price_mismatch import PriceMismatch
 from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
@@ -38,6 +40,7 @@ __all__ = [
     "Json",
     "LatencyBaseline",
     "LatencyQuantile",
+    "NoProgress",
     "PriceMismatch",
     "SeriesNovelty",
     "ShadowPair",
@@ -58,6 +61,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "cost_cap": CostCap,
     "silence": Silence,
     "exact_loop": ExactLoop,
+    "no_progress": NoProgress,
     "step_vector": StepVector,
     "series_novelty": SeriesNovelty,
     "canary_rate": CanaryRate,
@@ -96,6 +100,15 @@ class Entry:
     """Whether it judges by shares or by habit, not by a limit that somebody set. One shared cause bends
     such a judgement for many agents at once, so the stops that follow obey the blast-radius brake."""
 
+    @property
+    def family(self) -> int:
+        """Kind of what it looks at: two statistical findings of different families bear each other out."""
+        return bisect_right(_FAMILIES, int(self.number[1:]))
+
+
+# Numbers with which a family begins: rates, sequences, scope and content, versions, the run as a whole.
+_FAMILIES = (1, 10, 17, 30, 40)
+
 
 CATALOGUE: dict[str, Entry] = {
     "error_rate": Entry("D01", "rule", "agent x tool, agent", "open", "medium", soft=True),
@@ -108,6 +121,7 @@ CATALOGUE: dict[str, Entry] = {
     "cost_cap": Entry("D06", "rule", "run, agent-day", "stop-run", "critical", "annotate", "high"),
     "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
+    "no_progress": Entry("D11", "statistical", "agent x task", "step-up", "medium", soft=True),
     "step_vector": Entry("D40", "statistical", "agent", "annotate", "low", soft=True),
     "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
     "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),

@@ -76,6 +76,12 @@ FAILURES: dict[str, Failure] = {
         "The run gets nowhere and pays for it; a third round is only a warning.",
         ("ASI02", "ASI08"), ("AML.T0034.002",),
     ),
+    "no_progress": Failure(
+        "No progress", "More calls in a row bring nothing new than in 99 % of the task's ended runs.",
+        "calls in a row without news", "the rows of the agent's ended runs of the same task",
+        "It costs money and time and may still end; where it was about to write, a person looks.",
+        ("ASI08",), ("AML.T0034.002",),
+    ),
     "step_vector": Failure(
         "Unusual step", "Tokens, cost, time and outcome of a step together are rarer than 1 in 1,000.",
         "distance from the agent's own steps", "the quantiles of the agent's last 1,000 steps",

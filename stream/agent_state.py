@@ -12,6 +12,7 @@ from detectors import (
     ErrorRate,
     LatencyBaseline,
     LatencyQuantile,
+    NoProgress,
     PriceMismatch,
     ShadowPair,
     Silence,
@@ -50,6 +51,10 @@ class RunState:
     failed_once: bool = False  # a call of it has failed
     shadow_of: str = ""  # the run that it repeats
     suspect: tuple[float, str, str] | None = None  # first evidence: record time, step, detector
+    task: str = ""  # of its newest call
+    called: bool = False  # a call of it was judged by what it brought
+    stale: int = 0  # calls in a row that brought nothing new
+    stale_longest: int = 0
 
 
 @dataclass(slots=True)
@@ -115,6 +120,7 @@ class AgentState:
     day: CostCap = field(default_factory=lambda: CostCap(daily=True))
     vector: StepVector = field(default_factory=StepVector)
     drift: SlowDrift = field(default_factory=SlowDrift)
+    progress: dict[str, NoProgress] = field(default_factory=dict)  # by task
     awaited: dict[str, Awaited] = field(default_factory=dict)
     orders: dict[str, None] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)

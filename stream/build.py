@@ -47,6 +47,8 @@ _DECIDING = (
     (stream, "outputs.py"),
     (stream, "partition.py"),
     (stream, "policy.py"),
+    (stream, "progress.py"),
+    (stream, "progressing.py"),
     (stream, "registering.py"),
     (stream, "reviewing.py"),
     (stream, "roll.py"),

@@ -27,7 +27,7 @@ from ingest.records import (
     Step,
 )
 from ingest.topics import DLQ, INBOX
-from stream import canary, findings, holding, registering, sentences
+from stream import canary, findings, holding, progressing, registering, sentences
 from stream.agent_state import AgentState, RunState, new_agent
 from stream.asking import Asking
 from stream.brake import Brakes
@@ -220,6 +220,7 @@ class Detect:
         ended = agent.end(fact.trace_id)
         if ended is None:
             return
+        progressing.run_ended(agent, ended)
         if not fact.spooled:
             for finding in canary.run_ended(agent, ended, fact):
                 self._commanding.found(agent, fact, finding)

@@ -7,7 +7,11 @@ from detectors import CATALOGUE
 from stream.breaker import Event
 
 Target = Literal["run", "tool", "agent", "bundle"]
-_ACTIONS = {"agent": "open", "bundle": "rollback"}  # of a stop; else what the catalogue says
+_ACTIONS = {
+    "agent": "open",
+    "bundle": "rollback",
+    "run": "stop-run",
+}  # of a stop; else what the catalogue says
 
 
 @dataclass(frozen=True, slots=True)

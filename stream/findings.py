@@ -10,7 +10,7 @@ from typing import Any
 from detectors import CallRate, Detector, TaintedArgument, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step, Value
-from stream import canary, sentences, spending
+from stream import canary, progressing, sentences, spending
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
 from stream.finding import Finding
@@ -63,6 +63,7 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.status == "not_run":
         return
     yield from _repetition(agent, step)
+    yield from progressing.called(agent, step)
     yield from _money(agent, step)
     yield from spending.prices(agent, step)
     if not step.spooled and step.action in ("tool", "llm"):

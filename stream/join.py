@@ -129,12 +129,13 @@ class Join:
 
     def _fact(self, trace: Trace, event: Event, spooled: bool) -> None:
         name = event.name
+        told = False
         if event.fingerprints or event.fingerprints_cut or "orders" in event.sketches:
-            self._met(trace, event)
+            told = self._met(trace, event)
         if name in ("tool.request", "llm.request"):
             self._requested(trace, event, spooled)
         elif name in ("tool.result", "llm.response"):
-            self._completed(trace, event, spooled)
+            self._completed(trace, event, spooled, told)
         elif name in _ACTIONS:
             self._done_at_once(trace, event, spooled)
         elif event.kind != "operational":
@@ -146,15 +147,16 @@ class Join:
         elif name == "control.applied":
             self._ack(event)
 
-    def _met(self, trace: Trace, event: Event) -> None:
-        """Values that somebody in charge names, or that came in.
+    def _met(self, trace: Trace, event: Event) -> bool:
+        """Values that somebody in charge names, or that came in; whether one of these is new.
 
         An agent below another one is given its task by that one, who may have been misled.
         """
         if event.name in FOREIGN:
-            trace.origins.read(event)
-        elif event.name in IN_CHARGE and not trace.member(event.agent_id).depth:
+            return trace.origins.read(event)
+        if event.name in IN_CHARGE and not trace.member(event.agent_id).depth:
             trace.origins.hear(event)
+        return False
 
     def _requested(self, trace: Trace, event: Event, spooled: bool) -> None:
         found = self._known(trace, event)
@@ -168,9 +170,12 @@ class Join:
             known.step.revision += 1
             self._write(known.step, echo=True)
             return
-        totals = trace.member(event.agent_id).totals
+        member = trace.member(event.agent_id)
+        totals = member.totals
         totals.steps += 1
         totals.calls += 1
+        if event.name == "tool.request":
+            member.progress.asked(event)
         step = _step(event, "request", spooled, self.partition.now)
         if found is not None:  # a call id that is used again, as some frameworks do
             step.revision = found[1].step.revision + 1
@@ -186,12 +191,12 @@ class Join:
                 self._kid,
                 event.approval_id,
                 event.tools_hash,
-                trace.member(event.agent_id).depth,
+                member.depth,
                 tuple(name[:64] for name in event.data_classes[:CLASSES_KEPT]),
             )
         self._write(step, totals)
 
-    def _completed(self, trace: Trace, event: Event, spooled: bool) -> None:
+    def _completed(self, trace: Trace, event: Event, spooled: bool, told: bool) -> None:
         member = trace.member(event.agent_id)
         found = self._known(trace, event)
         if found is None:
@@ -207,6 +212,8 @@ class Join:
         _answer(step, event)
         step.phase, step.spooled, step.at = "complete", spooled, self.partition.now
         loop = self._count(member, step)
+        if loop is not None:
+            step.stale = not member.progress.answered(event, told)
         self._write(step, member.totals, loop)
 
     def _count(self, member: Member, step: Step) -> Loop | None:
@@ -240,6 +247,8 @@ class Join:
         sketch = event.sketches.get("simhash", "")
         fits = isinstance(sketch, str) and len(sketch) <= SKETCH_CHARACTERS
         ref = Ref(event.event_id, event.name, sketch if fits else "")
+        if event.name == "state.after":
+            trace.member(event.agent_id).progress.changed(event)
         producer = trace.producer(_producer(event))
         self._amend(producer, producer.note(event.seq, ref))
 
@@ -340,6 +349,7 @@ class Join:
         step.src, step.run, step.loop, step.echo = self._take(), totals, loop, echo
         self._emit(step.tenant, step.agent_id, codec.encode(step))
         step.run = step.loop = step.held = step.provenance = None
+        step.stale = False
 
     def _emit(self, tenant: str, agent_id: str, value: bytes) -> None:
         self._out.append(Line(INBOX, wire.agent_key(tenant, agent_id), codec.INBOX, value))

@@ -49,26 +49,30 @@ class Origins(msgspec.Struct, array_like=True):
     def hear(self, event: Event) -> None:
         """Somebody in charge speaks."""
         for one in event.fingerprints[:VALUES_MAX]:
-            _keep(self.named, _number(one.hash), NAMED_KEPT)
+            _keep(self.named, number_of(one.hash), NAMED_KEPT)
 
-    def read(self, event: Event) -> None:
-        """Something came in that anybody may have written.
+    def read(self, event: Event) -> bool:
+        """Something came in that anybody may have written; whether it tells a value that is new here.
 
         Who sends the agent to that very file or mail may want done what stands there: what it demands of
         names, ids and paths is taken for data then. To where, it may not say.
         """
         entrusted = bool(self.entrusted) and event.call_id in self.entrusted
         self.entrusted.pop(event.call_id, None)
+        listed, news = self.listed, False
         for one in event.fingerprints[:VALUES_MAX]:
-            _keep(self.listed, _number(one.hash), LISTED_KEPT)
+            number = number_of(one.hash)
+            news |= number not in listed
+            _keep(listed, number, LISTED_KEPT)
         self.forgot |= event.fingerprints_cut or len(self.listed) == LISTED_KEPT
         demanded = event.sketches.get("orders")
         for klass, told in demanded.items() if isinstance(demanded, dict) else ():
             if isinstance(told, list) and told and (klass in ADDRESSES or not entrusted):
                 self.source = event.event_id
                 for one in told[:VALUES_MAX]:
-                    _keep(self.ordered, _number(one), ORDERED_KEPT)
+                    _keep(self.ordered, number_of(one), ORDERED_KEPT)
         self.flooded |= len(self.ordered) == ORDERED_KEPT or "orders_cut" in event.sketches
+        return news
 
     def asked(self, event: Event) -> Provenance | None:
         """Where the values of a call's arguments come from; None where they hold none.
@@ -78,7 +82,7 @@ class Origins(msgspec.Struct, array_like=True):
         found = event.fingerprints[:VALUES_MAX]
         if not found:
             return Provenance(cut=True) if event.fingerprints_cut else None
-        hosts = {one.path: _number(one.hash) for one in found if one.klass == "host"}
+        hosts = {one.path: number_of(one.hash) for one in found if one.klass == "host"}
         urls = {one.path for one in found if one.klass == "url"}
         values: dict[tuple[str, str], Value] = {}
         named = precise = 0
@@ -103,7 +107,7 @@ class Origins(msgspec.Struct, array_like=True):
         )  # fmt: skip
 
     def _origin(self, one: Fingerprint, hosts: dict[str, int]) -> Origin:
-        number = _number(one.hash)
+        number = number_of(one.hash)
         if number in self.named and number:
             return "named"
         host = hosts.get(one.path) if one.klass == "url" else None
@@ -125,7 +129,7 @@ def _keep(kept: dict[int, None], number: int, most: int) -> None:
         del kept[next(iter(kept))]
 
 
-def _number(digest: object) -> int:
+def number_of(digest: object) -> int:
     """64 bits of a hash as an agent wrote it; 0 for what is none, which nobody can name."""
     try:
         return int(digest[:16], 16) if isinstance(digest, str) else 0

@@ -19,6 +19,24 @@ def exact_loop(tool: str, evidence: Evidence) -> str:
     )
 
 
+def no_progress(evidence: Evidence) -> str:
+    """How long the run has gone nowhere, and how long runs of its task do.
+
+    >>> no_progress({"observed": 12, "limit": 8, "task": "refund", "expected": {"p99": 7}})
+    'Nothing new came of the last 12 calls of the run; 99 % of `refund` runs stay within 7.'
+    """
+    usual = evidence["expected"]
+    within = (
+        f"99 % of `{evidence['task']}` runs stay within {usual['p99']}"
+        if usual
+        else f"the limit is {evidence['limit']} until more runs have ended"
+    )
+    beside = f" `{evidence['beside']}` has fired too." if "beside" in evidence else ""
+    return (
+        f"Nothing new came of the last {evidence['observed']} calls of the run; {within}.{beside}"
+    )
+
+
 def verdict(tool: str, word: str, reason: str) -> str:
     """Why a call did not run.
 

@@ -13,6 +13,7 @@ import msgspec
 
 from ingest.records import Ref, RunTotals, Step
 from stream.origins import Origins
+from stream.progress import Progress
 from tracefuse.events import KIND_OF
 
 # Actions of a producer that a late event may still change. A snapshot of a trace stays near 10 kB.
@@ -132,12 +133,13 @@ def _seq_of_note(note: Note) -> int:
 
 
 class Member(msgspec.Struct, array_like=True):
-    """One agent in the trace: totals, keys of its last calls, and whether its run is open."""
+    """One agent in the trace: totals, keys of its last calls, what it reached, whether its run is open."""
 
     totals: RunTotals
     calls: list[str]
     open: bool = False
     depth: int = 0  # agents above it
+    progress: Progress = msgspec.field(default_factory=Progress)
 
 
 class Trace(msgspec.Struct, array_like=True):

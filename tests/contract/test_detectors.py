@@ -99,6 +99,9 @@ CASES: dict[str, Case] = {
     "exact_loop": Case(
         lambda rng, i: (f"{rng.getrandbits(64):016x}",), lambda rng, i: ("again",), 1000
     ),
+    "no_progress": Case(
+        lambda rng, i: (rng.randrange(6), i % 5 == 0), lambda rng, i: (12, False), 700
+    ),
     "canary_rate": Case(
         lambda rng, i: (rng.random() < 0.02, rng.random() < 0.1, 0.1),
         lambda rng, i: (True, True, 0.1),

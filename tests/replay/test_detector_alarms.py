@@ -173,6 +173,17 @@ SCENARIOS = {
         delay_max=6,
         false_max=0,
     ),
+    # Runs of five calls, now and then two of them for nothing; then one goes round and round.
+    "no_progress": Scenario(
+        lambda rng, i: (rng.choice((0, 0, 0, 1, 2)), i % 5 == 4),
+        lambda rng, i: (i - 399, False),
+        starts=400,
+        lasts=20,
+        alarms=(407,),
+        found_min=20,
+        delay_max=7,
+        false_max=0,
+    ),
     # A canary at a tenth of the runs goes wrong in every second of them.
     "canary_rate": Scenario(
         lambda rng, i: (rng.random() < 0.05, rng.random() < 0.1, 0.1),
