@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from detectors.base import Detector, Json, StatisticalDetector
 from detectors.call_rate import CallRate
 from detectors.canary_rate import CanaryRate
+from detectors.context_growth import ContextGrowth
 from detectors.cost_cap import CostCap
 from detectors.error_baseline import ErrorBaseline
 from detectors.error_rate import ErrorRate
@@ -18,6 +19,7 @@ from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
 from detectors.no_progress import NoProgress
 from detectors.price_mismatch import PriceMismatch
+from detectors.run_cost import RunCost
 from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
@@ -31,6 +33,7 @@ __all__ = [
     "OFFERED",
     "CallRate",
     "CanaryRate",
+    "ContextGrowth",
     "CostCap",
     "Detector",
     "Entry",
@@ -42,6 +45,7 @@ __all__ = [
     "LatencyQuantile",
     "NoProgress",
     "PriceMismatch",
+    "RunCost",
     "SeriesNovelty",
     "ShadowPair",
     "Silence",
@@ -69,6 +73,8 @@ DETECTORS: dict[str, type[Detector]] = {
     "tainted_argument": TaintedArgument,
     "slow_drift": SlowDrift,
     "price_mismatch": PriceMismatch,
+    "run_cost": RunCost,
+    "context_growth": ContextGrowth,
 }
 
 
@@ -128,4 +134,8 @@ CATALOGUE: dict[str, Entry] = {
     "tainted_argument": Entry("D20", "rule", "call", "step-up", "high", "annotate", "low"),
     "slow_drift": Entry("D02", "version", "agent", "annotate", "medium"),
     "price_mismatch": Entry("D07", "statistical", "agent x model", "annotate", "medium", soft=True),
+    "run_cost": Entry(
+        "D06", "statistical", "agent x task", "step-up", "high", "annotate", "medium", soft=True
+    ),
+    "context_growth": Entry("D06", "rule", "run", "annotate", "medium"),
 }

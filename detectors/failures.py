@@ -112,6 +112,18 @@ FAILURES: dict[str, Failure] = {
         "It creeps: nothing breaks today, and whoever waits gets used to it.",
         ("ASI06", "ASI10"), ("AML.T0031",),
     ),
+    "run_cost": Failure(
+        "Dear run", "A run costs more by now than 99 of 100 finished runs of its task had by then.",
+        "USD spent by the run", "what 99 of 100 finished runs had cost at the same step",
+        "One run in a hundred is that dear in good health; near the cap the next write may be the last.",
+        ("ASI02", "ASI08"), ("AML.T0034.002",),
+    ),
+    "context_growth": Failure(
+        "Swelling context", "Three turns running use over 3 times the tokens of all turns before.",
+        "tokens of the newest turn", "the mean of all earlier turns of the run",
+        "It costs money and clouds the model, and nothing has gone wrong yet.",
+        ("ASI06", "ASI08"), ("AML.T0034.002",),
+    ),
     "price_mismatch": Failure(
         "Changed price", "A model's tokens cost more or less, call after call, than in its first calls.",
         "cost of the newest call, as a share of what its tokens cost at first", "what they cost at first",

@@ -14,7 +14,8 @@ Track = Literal["stable", "canary", "shadow"]
 Detector = Literal[
     "error_rate", "error_baseline", "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
     "exact_loop", "no_progress", "step_vector", "canary_rate", "shadow_pair",
-    "tainted_argument", "slow_drift", "price_mismatch",
+    "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
+    "context_growth",
 ]  # fmt: skip
 
 # Part of every key and scope, where a slash separates; as long as an event's own names at most.

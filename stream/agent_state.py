@@ -7,6 +7,7 @@ from math import inf
 from detectors import (
     CallRate,
     CanaryRate,
+    ContextGrowth,
     CostCap,
     ErrorBaseline,
     ErrorRate,
@@ -14,6 +15,7 @@ from detectors import (
     LatencyQuantile,
     NoProgress,
     PriceMismatch,
+    RunCost,
     ShadowPair,
     Silence,
     SlowDrift,
@@ -31,6 +33,7 @@ BUNDLES_MAX = 8  # of one agent that something was said of
 TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
 ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
 AWAITING_MAX = 64
+TASKS_MAX = 3  # of one agent that have a baseline of their own; the others share one
 MODELS_MAX = 8  # of one agent; the one used longest ago goes
 MEASURED_MAX = 256  # detectors and scopes that are measured only
 
@@ -55,6 +58,9 @@ class RunState:
     called: bool = False  # a call of it was judged by what it brought
     stale: int = 0  # calls in a row that brought nothing new
     stale_longest: int = 0
+    done: int = 0  # steps that have completed
+    spent: list[float] = field(default_factory=list)  # USD after 1, 2, 4, … steps, the newest last
+    growth: ContextGrowth = field(default_factory=ContextGrowth)
 
 
 @dataclass(slots=True)
@@ -137,6 +143,7 @@ class AgentState:
     soft: bool = False  # what opened its breaker last was a soft rule
     active_until: float = 0.0  # counted as at work; record time at which that is looked at again
     prices: dict[str, PriceMismatch] = field(default_factory=dict)  # by model
+    run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)
@@ -167,6 +174,14 @@ class AgentState:
         self.prices[model] = known  # the newest last
         if len(self.prices) > MODELS_MAX:
             del self.prices[next(iter(self.prices))]
+        return known
+
+    def run_cost(self, task: str) -> RunCost:
+        """What runs of a task cost. Names come from the agent: only the first ones count apart."""
+        known = self.run_costs.get(task)
+        if known is None:
+            task = task if len(self.run_costs) < TASKS_MAX else ""
+            known = self.run_costs.setdefault(task, RunCost())
         return known
 
     def bundle(self, name: str) -> BundleState:

@@ -27,7 +27,7 @@ from ingest.records import (
     Step,
 )
 from ingest.topics import DLQ, INBOX
-from stream import canary, findings, holding, progressing, registering, sentences
+from stream import canary, findings, holding, progressing, registering, sentences, spending
 from stream.agent_state import AgentState, RunState, new_agent
 from stream.asking import Asking
 from stream.brake import Brakes
@@ -221,6 +221,7 @@ class Detect:
         if ended is None:
             return
         progressing.run_ended(agent, ended)
+        spending.run_ended(agent, ended, fact)
         if not fact.spooled:
             for finding in canary.run_ended(agent, ended, fact):
                 self._commanding.found(agent, fact, finding)

@@ -66,6 +66,7 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
     yield from progressing.called(agent, step)
     yield from _money(agent, step)
     yield from spending.prices(agent, step)
+    yield from spending.of_run(agent, step)
     if not step.spooled and step.action in ("tool", "llm"):
         yield from _outcome(agent, step)
         yield from _shape(agent, step)

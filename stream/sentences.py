@@ -81,6 +81,36 @@ def cost_cap(span: str, evidence: Evidence) -> str:
     )
 
 
+def run_cost(task: str, evidence: Evidence) -> str:
+    """What a run has cost, of what others had by then.
+
+    >>> seen = {"observed": 3.1, "steps": 14, "expected": {"p99": 0.42}, "of_cap": 0.85}
+    >>> run_cost("refund", seen)
+    'The run has cost $3.1000 after 14 steps; by then 99 of 100 runs of `refund` had cost less than $0.4200. \
+Its cap is nearly reached (85 %).'
+    """
+    runs = f"runs of `{task}`" if task else "runs"
+    near = f" Its cap is nearly reached ({evidence['of_cap']:.0%})." if evidence["of_cap"] else ""
+    return (
+        f"The run has cost ${evidence['observed']:.4f} after {evidence['steps']} steps; by then 99 of 100 "
+        f"{runs} had cost less than ${evidence['expected']['p99']:.4f}.{near}"
+    ).replace("%)", " %)")
+
+
+def context_growth(evidence: Evidence) -> str:
+    """How much more tokens a turn uses than those before.
+
+    >>> context_growth({"observed": 41200, "expected": 2800.5, "running": 3, "threshold": 3.0})
+    'The latest turn of the run used 41200 tokens, those before 2800 on average; 3 turns running used more \
+than 3 times as many.'
+    """
+    return (
+        f"The latest turn of the run used {evidence['observed']} tokens, those before "
+        f"{evidence['expected']:.0f} on average; {evidence['running']} turns running used more than "
+        f"{evidence['threshold']:.0f} times as many."
+    )
+
+
 def price_mismatch(model: str, evidence: Evidence) -> str:
     """What tokens cost, of what they did.
 

@@ -72,6 +72,12 @@ def _priced(rng: random.Random, times: float) -> Arguments:
     return (times * (3e-6 * tokens[0] + 15e-6 * tokens[1]) * rng.lognormvariate(0.0, 0.1), *tokens)
 
 
+def _spent(rng: random.Random, times: float) -> Arguments:
+    """A finished run of 9 to 16 steps of about a cent."""
+    step, steps = times * rng.uniform(0.009, 0.011), rng.randrange(9, 17)
+    return ([step, 2 * step, 4 * step, 8 * step, steps * step], True)
+
+
 def _silence(rng: random.Random, i: int) -> Arguments:
     return (True, i * 0.1 + rng.random() * 0.05)
 
@@ -108,6 +114,12 @@ CASES: dict[str, Case] = {
         300,
     ),
     "slow_drift": Case(lambda rng, i: (rng.random() < 0.03,), lambda rng, i: (True,), 400),
+    "run_cost": Case(
+        lambda rng, i: _spent(rng, 1.0), lambda rng, i: (*_spent(rng, 9.0), 0.9), 1100
+    ),
+    "context_growth": Case(
+        lambda rng, i: (int(900 * rng.lognormvariate(0.0, 0.2)),), lambda rng, i: (9000,), 300
+    ),
     "price_mismatch": Case(lambda rng, i: _priced(rng, 1.0), lambda rng, i: _priced(rng, 2.1), 400),
     "shadow_pair": Case(
         lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300

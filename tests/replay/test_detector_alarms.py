@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from detectors import DETECTORS, ExactLoop, step_features
+from detectors.run_cost import place
 
 TRACES = Path(__file__).parents[3] / "shared" / "data" / "agentdojo"
 
@@ -77,6 +78,25 @@ def _priced(times: float) -> Callable[[random.Random, int], Arguments]:
         return (usd, *tokens)
 
     return call
+
+
+def _run(times: float) -> Callable[[random.Random, int], Arguments]:
+    """A finished run of some length, each step dearer than the one before; the cap is two dollars."""
+
+    def run(rng: random.Random, i: int) -> Arguments:
+        usd, spent = 0.0, list[float]()
+        dear = times * rng.lognormvariate(-6.0, 0.5)
+        for step in range(1, 2 + min(int(rng.expovariate(1 / 8)), 60)):
+            usd += dear * (1 + 0.1 * step) * rng.lognormvariate(0.0, 0.5)
+            spent[place(step) :] = [usd]
+        return (spent, True, usd / 2.0)
+
+    return run
+
+
+def _turns(rng: random.Random, i: int) -> Arguments:
+    """A conversation that begins anew when it has grown to 30 turns."""
+    return (int(1000 + 300 * (i % 30) * rng.lognormvariate(0.0, 0.3)),)
 
 
 def _bad_canary(rng: random.Random, i: int) -> Arguments:
@@ -216,6 +236,28 @@ SCENARIOS = {
         found_min=19,
         delay_max=450,
         false_max=2,
+    ),
+    # Runs cost a hundred times what they did, and pass their cap.
+    "run_cost": Scenario(
+        _run(1.0),
+        _run(100.0),
+        starts=600,
+        lasts=40,
+        alarms=(602,),
+        found_min=20,
+        delay_max=3,
+        false_max=4,
+    ),
+    # What tools return stays in the context, twenty times a conversation.
+    "context_growth": Scenario(
+        _turns,
+        lambda rng, i: (20 * _turns(rng, i)[0],),
+        starts=600,
+        lasts=10,
+        alarms=(602,),
+        found_min=20,
+        delay_max=4,
+        false_max=0,
     ),
     # Another model answers under the same name, at twice the price.
     "price_mismatch": Scenario(

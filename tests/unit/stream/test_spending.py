@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ingest.records import Step
-from stream.agent_state import MODELS_MAX, AgentState, new_agent
+from ingest.records import Signal, Step
+from stream.agent_state import MODELS_MAX, TASKS_MAX, AgentState, new_agent
 from stream.finding import Finding
 from stream.findings import on_complete
-from tests.pipe import AGENT, START, TENANT, TRACE, Pipe, Told, signals
+from tests.pipe import AGENT, START, TENANT, TRACE, Pipe, Told, registered, signals, trace_id
 
 
 def asked(state: AgentState, model: str, usd: float, **more: Any) -> list[Finding]:
@@ -71,3 +71,90 @@ def test_prices_are_kept_of_few_models() -> None:
 
     assert len(state.prices) == MODELS_MAX
     assert state.prices["always"].n == 50
+
+
+def a_run(
+    pipe: Pipe, number: int, usd: float, status: str = "ok", task: str = "refund"
+) -> list[Signal]:
+    """A run of eight answers, and what is said of it."""
+    told = Told(trace_id=trace_id(number))
+    events = [told("run.start", task_type=task)]
+    for n in range(8):
+        events += [
+            told("llm.request", call_id=f"m{n}", model="m", task_type=task),
+            told(
+                "llm.response", call_id=f"m{n}", model="m", status="ok", task_type=task,
+                cost_usd=usd * (1 + number % 5 / 10),
+            ),
+        ]  # fmt: skip
+    events.append(told("run.end", status=status))
+    said = [one for event in events for one in signals(pipe.send(event))]
+    return [one for one in said if one.detector == "run_cost"]
+
+
+def of_agent(pipe: Pipe) -> AgentState:
+    [(_, agent)] = [one for detect in pipe.detects.values() for one in detect.partition.states()]
+    return agent
+
+
+def test_a_dear_run_is_annotated_once() -> None:
+    """After 130 finished runs; it says what others had cost by then."""
+    pipe = Pipe(START)
+    healthy = [said for n in range(150) for said in a_run(pipe, n + 1, 0.001)]
+    [signal] = a_run(pipe, 900, 0.05)
+
+    assert healthy == []
+    assert (signal.action, signal.severity, signal.scope) == ("annotate", "medium", "")
+    assert "runs of `refund` had cost less than $0.0" in signal.sentence
+    assert signal.evidence["steps"] <= 2
+
+
+def test_near_its_cap_a_dear_run_asks_a_person_before_it_writes() -> None:
+    """The annotation becomes a step-up; the cap itself still stops the run."""
+    pipe = Pipe(START)
+    pipe.tell(registered(budgets={"run_usd": 0.30}))
+    for n in range(150):
+        a_run(pipe, n + 1, 0.001)
+    said = a_run(pipe, 900, 0.05)
+
+    assert [(one.action, one.severity) for one in said] == [
+        ("annotate", "medium"),
+        ("step-up", "high"),
+    ]
+
+
+def test_runs_that_ended_badly_teach_nothing() -> None:
+    """Nor does one that is still going on."""
+    pipe = Pipe(START)
+    for n in range(10):
+        a_run(pipe, n + 1, 0.001, status="error")
+    bad = of_agent(pipe).run_costs["refund"].n
+    a_run(pipe, 99, 0.001)
+
+    assert (bad, of_agent(pipe).run_costs["refund"].n) == (0, 1)
+
+
+def test_tasks_beyond_the_first_share_what_is_usual() -> None:
+    """An agent that names each run otherwise costs no more state, and still has a baseline."""
+    pipe = Pipe(START)
+    for n in range(20):
+        a_run(pipe, n + 1, 0.001, task=f"task-{n}")
+    costs = of_agent(pipe).run_costs
+
+    assert len(costs) == TASKS_MAX + 1
+    assert costs[""].n == 20 - TASKS_MAX
+
+
+def test_a_context_that_swells_is_annotated() -> None:
+    """From the events of a run; one that grows as conversations do is not."""
+    pipe, told = Pipe(START), Told()
+    sizes = [*range(1000, 4000, 300), 60_000, 61_000, 62_000]
+    said = []
+    for n, tokens in enumerate(sizes):
+        said += signals(pipe.send(
+            told("llm.request", call_id=f"m{n}", model="m"),
+            told("llm.response", call_id=f"m{n}", model="m", status="ok", input_tokens=tokens),
+        ))  # fmt: skip
+    found = [one for one in said if one.detector == "context_growth"]
+
+    assert [(one.action, one.evidence["observed"]) for one in found] == [("annotate", 62_000)]
