@@ -139,6 +139,12 @@ WATCHED: dict[str, Failure] = {
         "The call did not run; where a person must agree, one has to look.",
         ("ASI02", "ASI03"), ("AML.T0053",),
     ),
+    "detector_health": Failure(
+        "Ill detector", "A detector says of one agent far more than its budget, for days.",
+        "episodes a day of the last days", "no more than its part of the agent's alarm budget",
+        "What it finds there can't be told from noise; pipeline operators look, the agent goes on.",
+        ("ASI08",), ("AML.T0031",),
+    ),
     "unacknowledged": Failure(
         "Disobedience", "An agent that lives has not confirmed a stop after 4 s.",
         "seconds since the command", "an acknowledgement within 4 s",

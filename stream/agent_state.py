@@ -21,6 +21,7 @@ from detectors import (
     SlowDrift,
     StepVector,
 )
+from detectors.alarm_budget import AlarmBudget
 from ingest.agent_file import AgentFile
 from stream.agreements import Agreed, Pending, Sampling
 from stream.breaker import Breaker, State
@@ -140,6 +141,7 @@ class AgentState:
         default_factory=dict
     )  # allowed, to be judged; by trace/call
 
+    alarms: AlarmBudget = field(default_factory=AlarmBudget)
     soft: bool = False  # what opened its breaker last was a soft rule
     active_until: float = 0.0  # counted as at work; record time at which that is looked at again
     prices: dict[str, PriceMismatch] = field(default_factory=dict)  # by model

@@ -32,6 +32,7 @@ _DECIDING = (
     (stream, "brake.py"),
     (stream, "braking.py"),
     (stream, "breaker.py"),
+    (stream, "budgeting.py"),
     (stream, "budgets.py"),
     (stream, "canary.py"),
     (stream, "commanding.py"),

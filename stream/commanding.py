@@ -23,6 +23,7 @@ from stream.attribution import weighs
 from stream.brake import obeys
 from stream.breaker import PROBES, THROTTLE_MS, Breaker, Event, Forced, State, Tick
 from stream.breaker import step as advance
+from stream.budgeting import Budgeting
 from stream.finding import Finding
 from stream.outputs import Forget, Line, Order
 from stream.saying import Saying, emitted_at, name, named
@@ -33,6 +34,7 @@ from tracefuse.signing import CommandVerifier
 
 # The alarm must be out within 5 s of the command: a tick of 0.5 s and the way of the alarm fit behind.
 ACK_SECONDS = 4.0
+_LOGGED = {"action": "log", "severity": "info"}  # of a detector that is ill: it suggests nothing
 # Scopes that a new owner says again; the control topic itself keeps them all.
 STANDING_MAX = 1000
 
@@ -54,12 +56,16 @@ class Commanding:
         # What this partition's scopes are told while they are not closed, for whoever owns it next.
         self.standing: dict[str, Command] = {}
         self._saying, self._verifier, self._withholding = saying, verifier, withholding
+        self._budgeting = Budgeting(saying)
 
     # -- what happened -----------------------------------------------------------------------------
 
     def found(self, agent: AgentState, step: Step | Run, finding: Finding) -> None:
         """Tell what a detector found, and stop what it asks to stop."""
         entry, order = CATALOGUE[finding.detector], None
+        word = self._budgeting.weigh(agent, step, finding)
+        if word == "muted":
+            return
         said: dict[str, Any] = {
             "detector": finding.detector, "evidence_class": entry.evidence_class,
             "severity": finding.severity, "action": finding.action, "sentence": finding.sentence,
@@ -67,6 +73,9 @@ class Commanding:
             "threshold": finding.evidence["threshold"], "n": finding.evidence.get("n", 0),
             "status": finding.evidence.get("status", "live"),
         }  # fmt: skip
+        if word == "logged":
+            self._saying.signal(agent, step, incident=False, **said | _LOGGED)
+            return
         run = agent.runs.get(step.trace_id)
         if run is not None and isinstance(step, Step) and weighs(finding.severity):
             run.suspect = run.suspect or (

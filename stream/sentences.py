@@ -204,6 +204,19 @@ def annotation(detector: str, what: str, evidence: Evidence) -> str:
     )
 
 
+def detector_health(evidence: Evidence, ill: bool) -> str:
+    """A detector that says far too much, and one that no longer does.
+
+    >>> found = {"subject": "latency_baseline", "observed": 7.5, "budget_a_day": 1.0}
+    >>> detector_health(found, ill=True)
+    '`latency_baseline` had 7.5 episodes a day lately, with room for 1.0: what it finds here is only logged.'
+    """
+    counted = f"`{evidence['subject']}` had {evidence['observed']:.1f} episodes a day lately"
+    if ill:
+        return f"{counted}, with room for {evidence['budget_a_day']:.1f}: what it finds here is only logged."
+    return f"{counted}: its findings count again."
+
+
 def held_back(sentence: str, scope: str) -> str:
     """A stop that the blast-radius brake holds back, and what a person can do.
 

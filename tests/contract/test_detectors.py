@@ -42,6 +42,7 @@ EVIDENCE = {"observed", "expected", "score", "threshold", "n", "status"}
 ACTIONS = {"log", "annotate", "throttle", "step-up", "block-call", "stop-run", "open", "rollback"}
 SEVERITIES = {"info", "low", "medium", "high", "critical"}
 PIECES = {
+    "alarm_budget",
     "base",
     "conformal_tail",
     "failures",

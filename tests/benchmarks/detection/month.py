@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from detectors.alarm_budget import LEVELS, Level
+from stream import budgeting
 from tests.benchmarks.detection import month_cost
 from tests.benchmarks.detection.month_faults import KINDS, Fault, plan
 from tests.benchmarks.detection.month_fleet import Fleet, Heard
@@ -26,14 +28,11 @@ BEGINS = 1_795_046_400.0  # a Thursday, midnight UTC
 AFTER = 3600.0  # what is said so long after a fault of the same agent may still be about it
 CHANCE = 0.02  # a detector that speaks so rarely without a reason has found something
 PEERS = 500  # runs that the fleet counts for in what is usual for an agent
-LEVELS = ("page", "ticket", "annotation")
 
 
-def level(heard: Heard) -> str:
-    """Page: its owner is told. Ticket: medium or worse, for the working day. The rest is read when needed."""
-    if heard.told:
-        return "page"
-    return "ticket" if heard.signal.severity in ("medium", "high", "critical") else "annotation"
+def level(heard: Heard) -> Level:
+    """What it costs people, as the alarm budget counts it."""
+    return budgeting.level(heard.signal.action, heard.signal.severity, heard.told)
 
 
 def about(heard: Heard, faults: Iterable[Fault]) -> bool:

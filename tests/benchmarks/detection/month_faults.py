@@ -11,15 +11,15 @@ KINDS: dict[str, int] = {
     "tool_down": 20,  # 70 % of the calls of one tool fail
     "tool_flaky": 60,  # 20 % fail
     "tool_slow": 30,  # six times as slow
-    "loop": 3,  # one run does the same again and again
-    "dead_run": 3,  # a process dies within its run
+    "loop": 10,  # one run does the same again and again
+    "dead_run": 10,  # a process dies within its run
     "runaway_tokens": 30,  # ten times the tokens in every call of the model
     "price": 60,  # another model behind the same name: 2.5 times the cost of a token
-    "flood": 3,  # one run writes twice a second
-    "hijacked": 3,  # in one run a result gives orders, and a write obeys
+    "flood": 10,  # one run writes twice a second
+    "hijacked": 10,  # in one run a result gives orders, and a write obeys
     "astray": 30,  # writes come first, and the checks after them
 }
-"""Each kind, and how many runs of the agent it lasts, at the pace of that hour."""
+"""Each kind, and for how many runs of the agent it lasts, at the pace of that hour."""
 ONCE = {"loop", "dead_run", "flood", "hijacked"}
 """These happen to one run: the first in their time."""
 

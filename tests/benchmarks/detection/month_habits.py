@@ -119,7 +119,7 @@ def _agent(number: int, begins: float, days: float, rng: random.Random) -> Habit
         deploys.append(at)
         at += rng.expovariate(1 / WEEK)
     return Habits(
-        f"agent-{number:03d}", tools, tasks, runs_a_day=65 * math.exp(rng.gauss(0.0, 0.6)),
+        f"agent-{number:03d}", tools, tasks, runs_a_day=72 * math.exp(rng.gauss(0.0, 0.6)),
         hour=rng.uniform(-4, 4), tokens=math.exp(rng.gauss(7.0, 0.5)), price=rng.choice((1e-6, 3e-6, 1e-5)),
         weekend=rng.choice((0.25, 0.5, 1.0)), bursts=bursts, deploys=deploys,
     )  # fmt: skip

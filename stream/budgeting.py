@@ -1,0 +1,76 @@
+"""Between what statistical detectors find and what is said: the alarm budget, and detectors' health. Pure.
+
+finding ──► rule or version: said
+        └─► statistical: budget, episode ──► said, logged (the detector is ill) or muted
+"""
+
+from detectors import CATALOGUE, DETECTORS
+from detectors.alarm_budget import Level, surprise
+from ingest.records import Run, Step
+from stream import sentences
+from stream.agent_state import AgentState
+from stream.finding import Finding
+from stream.saying import Saying
+
+_TICKETS = frozenset({"medium", "high", "critical"})
+
+
+def level(action: str, severity: str, told: bool) -> Level:
+    """What an alarm costs people: a page calls one, a ticket asks one, an annotation waits to be read.
+
+    >>> level("open", "low", True), level("step-up", "low", False), level("annotate", "low", False)
+    ('page', 'ticket', 'annotation')
+    """
+    if told:
+        return "page"
+    return "ticket" if action == "step-up" or severity in _TICKETS else "annotation"
+
+
+class Budgeting:
+    """Says no for statistical detectors that have said enough.
+
+    Rules and versions always pass, and a stop that something else of the run supports: then it is no
+    longer one statistical alarm.
+
+    Parameters
+    ----------
+    saying
+        Takes the word on a detector that has fallen ill, or is well again.
+    """
+
+    def __init__(self, saying: Saying) -> None:
+        self._saying = saying
+
+    def weigh(self, agent: AgentState, step: Step | Run, finding: Finding) -> str:
+        """``said``, ``logged`` or ``muted``."""
+        entry = CATALOGUE[finding.detector]
+        if entry.evidence_class != "statistical" or finding.event is not None:
+            return "said"
+        budget, now = agent.alarms, self._saying.now
+        cost = level(finding.action, finding.severity, told=False)
+        said, highest = finding.evidence, DETECTORS[finding.detector].bounds[1]
+        rarity = surprise(said, said.get("score", 0.0), said["threshold"], highest)
+        word: str = budget.offer(finding.detector, _pattern(step, finding), rarity, cost, now)
+        ill = budget.ill(finding.detector, cost)
+        if ill is not None:
+            self._health(agent, finding.detector, cost, ill)
+            word = "logged" if ill and word == "said" else word
+        if word != "muted":
+            finding.evidence["budget"] = budget.facts(finding.detector, cost)
+        return word
+
+    def _health(self, agent: AgentState, detector: str, cost: Level, ill: bool) -> None:
+        evidence = agent.alarms.facts(detector, cost)
+        evidence |= {"observed": evidence["episodes_a_day"], "subject": detector}
+        self._saying.signal(
+            agent, None, incident=False, detector="detector_health", evidence_class="statistical",
+            severity="medium", action="annotate", sentence=sentences.detector_health(evidence, ill),
+            evidence=evidence,
+        )  # fmt: skip
+
+
+def _pattern(step: Step | Run, finding: Finding) -> str:
+    """What repeats within an episode. A call that shall wait for a person concerns its own run alone."""
+    if finding.action == "step-up":
+        return step.trace_id
+    return (step.tool or step.model) if isinstance(step, Step) else ""

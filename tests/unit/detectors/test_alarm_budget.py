@@ -1,0 +1,107 @@
+"""The alarm budget: what statistical detectors may say of one agent."""
+
+import pickle
+import random
+
+import pytest
+
+from detectors.alarm_budget import LEVELS, QUIET_SECONDS, AlarmBudget, Level
+from detectors.base import DAY_SECONDS
+
+
+def said(
+    budget: AlarmBudget, a_day: float, days: int, rarity: float, level: Level = "ticket"
+) -> list[float]:
+    """Times at which something is said, of episodes so many a day, each of another pattern."""
+    rng, now, told = random.Random(7), 1e9, []
+    until = now + days * DAY_SECONDS
+    while (now := now + rng.expovariate(a_day / DAY_SECONDS)) < until:
+        word = budget.offer("d", str(now), rarity + rng.random(), level, now)
+        if word == "said":
+            told.append(now)
+    return told
+
+
+@pytest.mark.parametrize("rarity", [2.0, 5.5, 12.0])
+@pytest.mark.parametrize("level", ["ticket", "annotation"])
+def test_the_rate_comes_to_the_budget_whatever_the_scores_law(rarity: float, level: Level) -> None:
+    """A detector that fires ten times too often says its budget, however sure of itself it is."""
+    target = LEVELS[level]
+    late = [
+        at
+        for at in said(AlarmBudget(), 10 * target, 400, rarity, level)
+        if at > 1e9 + 300 * DAY_SECONDS
+    ]
+
+    assert 0.5 * target <= len(late) / 100 <= 1.3 * target
+
+
+def test_what_stays_within_the_budget_is_all_said() -> None:
+    """A detector that is silent mostly loses nothing."""
+    assert len(said(AlarmBudget(), 0.2, 200, 3.0)) == len(said(AlarmBudget(), 0.2, 200, 16.0)) > 20
+
+
+def test_one_episode_is_one_alarm() -> None:
+    """The same pattern speaks again after the pause, or at once if it is ten times rarer than before."""
+    budget = AlarmBudget()
+    words = [
+        budget.offer("d", "search", r, "annotation", 1e9 + i)
+        for i, r in enumerate((3, 3.9, 4.0, 4.9))
+    ]
+    other = budget.offer("d", "find", 3.0, "annotation", 1e9 + 5)
+    later = budget.offer("d", "search", 3.0, "annotation", 1e9 + QUIET_SECONDS + 1)
+
+    assert words == ["said", "muted", "said", "muted"]
+    assert (other, later) == ("said", "said")
+
+
+def test_labels_move_the_shares_and_silence_nobody() -> None:
+    """False alarms give room to those who are right; one in twenty stays to the worst."""
+    budget = AlarmBudget()
+    for name in ("good", "bad"):
+        budget.account(name)
+    even = budget.target("bad", "ticket")
+    for _ in range(200):
+        budget.judged("bad", real=False)
+        budget.judged("good", real=True)
+
+    assert even == 0.5
+    assert 0.045 <= budget.target("bad", "ticket") < 0.06
+    assert budget.target("good", "ticket") > 0.9
+
+
+def test_a_detector_that_never_stops_is_only_logged_until_it_is_well() -> None:
+    """Days of noise demote it, an hour of it does not, and quiet days bring it back."""
+    budget, changes, now = AlarmBudget(), list[bool | None](), 1e9
+    for i in range(30):
+        budget.offer("d", f"{i}", 3.0, "ticket", now + 60 * i)
+        changes.append(budget.ill("d", "ticket"))
+    hour = list(changes)
+    for i in range(200):
+        now += DAY_SECONDS / 24
+        budget.offer("d", "x", 3.0 + i, "ticket", now)
+        changes.append(budget.ill("d", "ticket"))
+    ill = budget.account("d").demoted
+    now += 20 * DAY_SECONDS
+    budget.offer("d", "y", 3.0, "ticket", now)
+    changes.append(budget.ill("d", "ticket"))
+
+    assert hour == [None] * 20 + hour[20:]
+    assert ill
+    assert [change for change in changes if change is not None] == [True, False]
+    assert budget.offer("d", "z", 7.0, "ticket", now + 1) == "said"
+
+
+def test_it_is_bounded_and_survives_a_restart() -> None:
+    """Whatever patterns and names come, it stays small; restored, it decides the same."""
+    budget = AlarmBudget()
+    for i in range(500):
+        budget.offer(f"d{i % 40}", "p" * 300 + str(i), 3.0, "annotation", 1e9 + i)
+    again: AlarmBudget = pickle.loads(pickle.dumps(budget))
+    words = [
+        [b.offer("d1", f"{i}", 3.0, "ticket", 1.1e9 + i) for i in range(9)] for b in (budget, again)
+    ]
+
+    assert len(budget.episodes) <= 64 and len(budget.accounts) <= 32
+    assert len(pickle.dumps(budget)) < 12_000
+    assert words[0] == words[1]
