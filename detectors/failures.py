@@ -169,6 +169,12 @@ WATCHED: dict[str, Failure] = {
         "One cause may stand behind them all, and no rule may stop a whole fleet by itself.",
         ("ASI08",), ("AML.T0029",),
     ),
+    "shared_cause": Failure(
+        "Shared cause", "Several agents alarm on one tool, model, bundle or rule at the same time.",
+        "agents in 5 minutes", "as many as chance brings",
+        "One thing that many agents use may be broken, and each owner sees only a part of it.",
+        ("ASI08",), ("AML.T0029",),
+    ),
     "review": Failure(
         "Void label", "A person's word on an allowed call does not count.",
         "the label", "a signed label of a known person on a call put aside",

@@ -372,6 +372,8 @@ class Signal(msgspec.Struct, tag="signal", gc=False, kw_only=True, omit_defaults
     why: str = ""  # its severity is what it is
     owasp: list[str] = []  # ids of the agentic top 10
     atlas: list[str] = []  # techniques that would leave the same trace
+    model: str = ""
+    bundle: str = ""
 
 
 class Acknowledged(msgspec.Struct, tag="ack", gc=False, kw_only=True, omit_defaults=True):
@@ -445,6 +447,14 @@ class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defa
     )
     candidate_step: str = ""
     candidate_share: float = 0.0  # of the evidence in its trace
+    node: str = (
+        ""  # what many agents that alarm share (D35): `tool:`, `model:`, `bundle:`, `tenant:`
+    )
+    children: list[
+        str
+    ] = []  # incidents that a node's was made of; later ones name it as their parent
+    parent: str = ""
+    muted: bool = False  # stored, and told to nobody: its parent says it
 
 
 class Owner(msgspec.Struct, tag="owner", gc=False, kw_only=True):

@@ -56,6 +56,8 @@ _DECIDING = (
     (stream, "saying.py"),
     (stream, "sentences.py"),
     (stream, "spending.py"),
+    (stream, "shared_cause.py"),
+    (stream, "sharing.py"),
     (stream, "trace_state.py"),
     (stream, "unpickle.py"),
     (stream, "wide.py"),

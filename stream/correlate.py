@@ -2,7 +2,8 @@
 
 One incident for each trip. A wide scope is stopped and released by people alone (`wide`); its state is
 mirrored into the owner's own control record. How many agents of a tenant soft rules may stop by themselves
-is counted here too (`braking`). Shared causes will be decided here.
+is counted here too (`braking`). Which alarms may have one cause is judged
+in `sharing`, where a run may have gone wrong first in `attributing`.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from ingest.keys import load as load_keys
 from ingest.records import Census, Incident, Reopened, Src, Summary
 from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, FLEET, INCIDENTS
-from stream import attribution, brake, wide
+from stream import attribution, brake, shared_cause, sharing, wide
 from stream.attributing import Attributing
 from stream.attribution import TraceState
 from stream.brake import TenantState
@@ -28,6 +29,8 @@ from stream.build import build
 from stream.dead_letters import letter
 from stream.outputs import Line, Order, Output
 from stream.partition import Marker, Partition, Snapshot
+from stream.shared_cause import NODES_MAX, NodeState
+from stream.sharing import HeldState, Sharing, sources
 from stream.wide import WideState
 from stream.worker import Cores, Record, Worker
 from tracefuse import wire
@@ -43,14 +46,20 @@ _told = msgspec.json.Decoder(Summary | Census | Reopened).decode
 _signed = msgspec.json.Decoder(Signed).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-State = WideState | TenantState | TraceState
+State = WideState | TenantState | TraceState | NodeState | HeldState
 _dump = msgspec.msgpack.Encoder().encode
 _load = msgspec.msgpack.Decoder(State).decode
 
 
+_KINDS: dict[str, type[TraceState | NodeState | HeldState]] = {
+    attribution.PREFIX: TraceState, shared_cause.PREFIX: NodeState, sharing.HELD: HeldState,
+}  # fmt: skip
+
+
 def _fresh(key: str) -> State:
-    if key.startswith(attribution.PREFIX):
-        return TraceState()
+    for prefix, kind in _KINDS.items():
+        if key.startswith(prefix):
+            return kind()
     return brake.fresh(key) if key.startswith(brake.PREFIX) else wide.fresh(key)
 
 
@@ -71,11 +80,13 @@ class Correlate:
         self.number = number
         self.verifier = verifier
         keys_max = wide.SCOPES_MAX + brake.TENANTS_MAX + attribution.TRACES_MAX
+        keys_max += NODES_MAX + sharing.TENANTS_MAX
         self.partition: Partition[State] = Partition(
             _fresh, _dump, _load, keys_max, gone=lambda state: self._gone(state)
         )
         self._braking = Braking(self.partition)
         self._attributing = Attributing(self.partition)
+        self._sharing = Sharing(self.partition)
         # What wide scopes are told while they are not closed, for whoever owns them next.
         self.standing: dict[str, Command] = {}
 
@@ -91,6 +102,9 @@ class Correlate:
                 self._braking.passed(key, state)
             elif isinstance(state, TraceState):
                 self._attributing.passed(key)
+            elif isinstance(state, NodeState | HeldState):
+                due = self._sharing.passed(key, state)
+                found += _lines(sources(due, (FLEET, self.number, offset, -1, 0), len(found)))
             elif wide.passed(state, partition.now, offset):
                 found.append(self._commanded(state, None, (FLEET, self.number, offset, -1, number)))
         kind = wire.header(headers, wire.KIND)
@@ -115,7 +129,9 @@ class Correlate:
             return self._braking.census(src, fact)
         if isinstance(fact, Reopened):
             return self._braking.opened(src, fact.tenant, fact.agent_id)
-        return [self._incident(src, fact), *self._braking.trip(src, fact)]
+        now, more = self._sharing.alarm(fact.signal, self._incident(src, fact))
+        braked = self._braking.trip(src, fact)  # its incident has the number 1
+        return [*_lines(now), *braked, *_lines(sources(more, src, 2))]
 
     def _order(self, src: Src, line: bytes) -> list[Output]:
         """A person's signed word: mirrored into the owner's own record."""
@@ -138,7 +154,7 @@ class Correlate:
                 del self.standing[next(iter(self.standing))]
         return Order(command)
 
-    def _incident(self, src: Src, summary: Summary) -> Line:
+    def _incident(self, src: Src, summary: Summary) -> Incident:
         signal = summary.signal
         found = self._attributing.candidate(summary)
         incident = Incident(
@@ -154,11 +170,12 @@ class Correlate:
         if found is not None:
             incident.candidate_agent, incident.candidate_step = found.agent_id, found.step_id
             incident.candidate_share = round(found.share, 3)
-        return Line(INCIDENTS, incident.incident_id, codec.INCIDENTS, codec.encode(incident))
+        return incident
 
     def _gone(self, state: State) -> None:
         self._braking.gone(state)
         self._attributing.gone(state)
+        self._sharing.gone(state)
 
     def freeze(self) -> Snapshot:
         self.partition.own = msgspec.json.encode(list(self.standing.values()))
@@ -168,8 +185,15 @@ class Correlate:
         self.partition.restore(marker, cells)
         self._braking.restored(cells)
         self._attributing.restored(cells)
+        self._sharing.restored(cells)
         standing = msgspec.json.decode(marker.own, type=list[Command]) if marker.own else []
         self.standing = {command.scope: command for command in standing}
+
+
+def _lines(incidents: Sequence[Incident]) -> list[Output]:
+    return [
+        Line(INCIDENTS, one.incident_id, codec.INCIDENTS, codec.encode(one)) for one in incidents
+    ]
 
 
 def cores(keys: Keys) -> Cores:

@@ -47,6 +47,8 @@ class Desk:
         self._seen[key] = None
         if len(self._seen) > SEEN_MAX:
             del self._seen[next(iter(self._seen))]
+        if incident.muted:
+            return  # its parent's notice says it
         routes = dict.fromkeys(incident.routes or (ALERTMANAGER,))
         if self._alertmanager and ALERTMANAGER in routes:
             self.firing.take(incident, heard=incident.opened_at if told else now)

@@ -35,6 +35,7 @@ def labels(incident: Incident) -> Labels:
         ("agent_id", incident.agent_id),
         ("rule", incident.detector),
         ("severity", incident.severity),
+        *([("node", incident.node)] if incident.node else []),
     )
 
 

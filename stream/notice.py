@@ -44,6 +44,8 @@ def of_one(incident: Incident) -> Notice:
         *([f"why {incident.severity}: {incident.why}"] if incident.why else []),
         f"incident {incident.incident_id}, trace {incident.trace_id or '-'}",
     ]
+    if incident.children:
+        lines.append(f"children: {', '.join(incident.children)}")
     if incident.candidate_step:
         lines.append(
             f"candidate: agent {incident.candidate_agent}, step {incident.candidate_step}, "

@@ -68,6 +68,7 @@ class Saying:
             said = {"trace_id": step.trace_id, **said}
             if isinstance(step, Step):
                 said = {"step_id": step.step_id, "tool": step.tool, **said}
+                said |= {"model": step.model, "bundle": step.bundle}
         signal = Signal(
             src=src, signal_id=name("sig", src), tenant=agent.tenant,
             agent_id=agent.agent_id, at=round(self.now, 3), **alarm.completed(said),

@@ -95,6 +95,14 @@ class Fleet(Pipe):
                 self.inbox(said.partition, said.value, said.kind)
         return out
 
+    def tick(self) -> list[Output]:
+        """A tick in every partition, that of correlate among them."""
+        out = super().tick()
+        if self._correlating:
+            record = self._log(FLEET, 0, [(wire.KIND, codec.TICK)], b"{}")
+            self.wide += self.correlate.apply(*record)
+        return out
+
     @property
     def incidents(self) -> list[Incident]:
         """What people are told."""

@@ -193,6 +193,27 @@ def test_a_stop_that_nobody_obeyed_has_no_seconds(client: Client) -> None:
     assert found["seconds_to_acknowledge"] is None
 
 
+def test_a_shared_cause_shows_its_children(client: Client) -> None:
+    """Those it was made of and those that joined it; not what stands alone, nor another tenant's."""
+    node = {**WHO, "agent_id": "", "incident_id": "inc-3.node", "node": "tool:crm.find"}
+    insert(
+        client, "incidents",
+        {**node, "status": "open", "children": ["inc-1", "inc-3"], "sentence": "2 agents alarm."},
+        {**node, "status": "resolved", "_at": NOW + timedelta(seconds=1), "sentence": "Over."},
+        {**WHO, "incident_id": "inc-1"},
+        {**WHO, "incident_id": "inc-3", "parent": "inc-3.node", "muted": True},
+        {**WHO, "incident_id": "inc-4", "parent": "inc-3.node", "muted": True},
+        {**WHO, "incident_id": "inc-5"}, {**WHO, "incident_id": "inc-1", "tenant": "other"},
+    )  # fmt: skip
+
+    found = read(client, "SELECT * FROM shared_causes ORDER BY child")
+    assert [one["child"] for one in found] == ["inc-1", "inc-3", "inc-4"]
+    assert {(one["incident_id"], one["status"], one["sentence"]) for one in found} == {
+        ("inc-3.node", "resolved", "2 agents alarm.")
+    }
+    assert [one["muted"] for one in found] == [False, True, True]
+
+
 def test_a_refusal_explains_itself(client: Client) -> None:
     """Word, gate, reason, what was to be called, what had passed, and that it did not run."""
     mark = {"_src_topic": "agent.inbox.v1", "_src_partition": 3, "_src_offset": 9, "_src_line": 2}
