@@ -359,3 +359,30 @@ def test_an_agents_last_hour(client: Client) -> None:
     assert (refunds["error_ratio"], refunds["cost_usd"]) == (0.5, 0.75)
     assert refunds["latency_p95_seconds"] == pytest.approx(0.2)
     assert (refunds["signals"], found["silent"]["signals"]) == (1, 1)
+
+
+def test_failures_are_counted_by_agent(client: Client) -> None:
+    """Signals, stops and runs of each agent and kind; an incident told twice is one."""
+    found = {**WHO, "detector": "exact_loop", "at": NOW}
+    insert(
+        client, "signals", found | {"signal_id": "s1"}, found | {"signal_id": "s2", "cmd_id": "c"}
+    )
+    old = {"signal_id": "s3", "detector": "silence", "at": NOW - timedelta(days=3)}
+    insert(client, "signals", WHO | old)
+    told = {**WHO, "detector": "exact_loop", "incident_id": "i1", "opened_at": NOW}
+    insert(client, "incidents", told, told | {"status": "resolved"})
+
+    rows = read(client, "SELECT * FROM failure_counts ORDER BY failure")
+    counted = [
+        [row[name] for name in ("failure", "found", "found_last_day", "stops", "incidents", "runs")]
+        for row in rows
+    ]
+    assert counted == [["exact_loop", 2, 2, 1, 1, 1], ["silence", 1, 0, 0, 0, 1]]
+
+
+def test_an_alarm_keeps_its_reasons(client: Client) -> None:
+    """Why it weighs so, and the risks it belongs to, stand in its own row."""
+    said = {"why": "Because.", "owasp": ["ASI02"], "atlas": ["AML.T0053", "AML.T0086"]}
+    insert(client, "signals", WHO | {"signal_id": "s1"} | said)
+
+    assert read(client, "SELECT why, owasp, atlas FROM signals") == [said]
