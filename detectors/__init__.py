@@ -20,6 +20,7 @@ from detectors.latency_baseline import LatencyBaseline
 from detectors.no_progress import NoProgress
 from detectors.price_mismatch import PriceMismatch
 from detectors.run_cost import RunCost
+from detectors.sequence_surprise import SequenceSurprise, Walk
 from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
@@ -46,6 +47,7 @@ __all__ = [
     "NoProgress",
     "PriceMismatch",
     "RunCost",
+    "SequenceSurprise",
     "SeriesNovelty",
     "ShadowPair",
     "Silence",
@@ -53,6 +55,7 @@ __all__ = [
     "StatisticalDetector",
     "StepVector",
     "TaintedArgument",
+    "Walk",
     "step_features",
 ]
 
@@ -67,6 +70,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "exact_loop": ExactLoop,
     "no_progress": NoProgress,
     "step_vector": StepVector,
+    "sequence_surprise": SequenceSurprise,
     "series_novelty": SeriesNovelty,
     "canary_rate": CanaryRate,
     "shadow_pair": ShadowPair,
@@ -129,6 +133,9 @@ CATALOGUE: dict[str, Entry] = {
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "no_progress": Entry("D11", "statistical", "agent x task", "step-up", "medium", soft=True),
     "step_vector": Entry("D40", "statistical", "agent", "annotate", "low", soft=True),
+    "sequence_surprise": Entry(
+        "D13", "statistical", "agent x task type", "step-up", "high", "annotate", "low", soft=True
+    ),
     "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
     "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),
     "tainted_argument": Entry("D20", "rule", "call", "step-up", "high", "annotate", "low"),

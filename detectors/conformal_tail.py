@@ -8,7 +8,7 @@ from bisect import bisect_left, insort
 from math import exp, fsum, log10
 from typing import Any
 
-from detectors.base import rounded
+from detectors.base import QUANTILES, Json, rounded
 
 _SHARE = 0.05  # of the kept scores count as the tail: 2 % of a few hundred are too few for a fit
 _TAIL_MIN = 10
@@ -69,12 +69,26 @@ class ConformalTail:
         self.__dict__.update(state)
         self._ranked = array("f", sorted(self._order))
 
+    def score_one(self, score: float) -> float:
+        """-log10 p in [0, 8] of a finite score >= 0; 0 while not warm. Changes nothing."""
+        return self._judge(_stored(score))
+
     def update(self, score: float) -> float:
         """Judge a finite score >= 0, then keep it. Returns -log10 p in [0, 8]; 0 while not warm."""
-        value = array("f", (min(score, _STORABLE),))[0]
-        found = self._surprise(value) if len(self._order) >= self.warm else 0.0
+        value = _stored(score)
+        found = self._judge(value)
         self._keep(value)
         return found
+
+    def quantiles(self) -> dict[str, Json] | None:
+        """Median, 95 % and 99.9 % of the scores kept; None while there are none."""
+        if not self._ranked:
+            return None
+        last = len(self._ranked) - 1
+        return {name: rounded(self._ranked[round(q * last)]) for name, q in QUANTILES.items()}
+
+    def _judge(self, value: float) -> float:
+        return self._surprise(value) if len(self._order) >= self.warm else 0.0
 
     def _surprise(self, value: float) -> float:
         ranked, kept = self._ranked, len(self._ranked)
@@ -110,3 +124,7 @@ class ConformalTail:
             self._order[self._next] = value
             self._next = (self._next + 1) % self.size
         insort(ranked, value)
+
+
+def _stored(score: float) -> float:
+    return array("f", (min(score, _STORABLE),))[0]

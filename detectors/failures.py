@@ -130,6 +130,12 @@ FAILURES: dict[str, Failure] = {
         "Money leaks or another model answers under the name; no run is wrong for that alone.",
         ("ASI04",), ("AML.T0018",),
     ),
+    "sequence_surprise": Failure(
+        "Unusual order of calls", "A call, or a run, that 1 in 100 of the agent's finished runs would show.",
+        "bits of the two most surprising calls of the run", "the quantiles of the last 256 runs",
+        "What was never done there may be somebody else's order; a read is only marked.",
+        ("ASI01", "ASI02"), ("AML.T0053",),
+    ),
 }  # fmt: skip
 
 WATCHED: dict[str, Failure] = {

@@ -13,7 +13,7 @@ Track = Literal["stable", "canary", "shadow"]
 # The detectors by name; `detectors.CATALOGUE` has the same, and a test holds the two together.
 Detector = Literal[
     "error_rate", "error_baseline", "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
-    "exact_loop", "no_progress", "step_vector", "canary_rate", "shadow_pair",
+    "exact_loop", "no_progress", "step_vector", "sequence_surprise", "canary_rate", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
     "context_growth",
 ]  # fmt: skip

@@ -16,10 +16,12 @@ from detectors import (
     NoProgress,
     PriceMismatch,
     RunCost,
+    SequenceSurprise,
     ShadowPair,
     Silence,
     SlowDrift,
     StepVector,
+    Walk,
 )
 from detectors.alarm_budget import AlarmBudget
 from ingest.agent_file import AgentFile
@@ -54,6 +56,9 @@ class RunState:
     bundle: str = ""  # that its first step named
     failed_once: bool = False  # a call of it has failed
     shadow_of: str = ""  # the run that it repeats
+    walk: Walk = field(default_factory=Walk)  # its calls, and how surprising they are
+    refused: int = 0  # calls of it that did not run
+    gaps: bool = False  # calls came late, from a disk: their order is not known
     suspect: tuple[float, str, str] | None = None  # first evidence: record time, step, detector
     task: str = ""  # of its newest call
     called: bool = False  # a call of it was judged by what it brought
@@ -107,6 +112,7 @@ def _all_tools() -> ErrorRate:
 @dataclass(slots=True)
 class AgentState:
     """One agent. Bounded by the `_MAX` above; about 3 kB plus 3 kB a tool,
+    up to 12 kB for its usual sequences,
     and up to 66 kB for a week of minutes."""
 
     tenant: str
@@ -128,6 +134,7 @@ class AgentState:
     vector: StepVector = field(default_factory=StepVector)
     drift: SlowDrift = field(default_factory=SlowDrift)
     progress: dict[str, NoProgress] = field(default_factory=dict)  # by task
+    sequences: SequenceSurprise = field(default_factory=SequenceSurprise)
     awaited: dict[str, Awaited] = field(default_factory=dict)
     orders: dict[str, None] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)

@@ -58,6 +58,7 @@ _DECIDING = (
     (stream, "spending.py"),
     (stream, "shared_cause.py"),
     (stream, "sharing.py"),
+    (stream, "sequences.py"),
     (stream, "trace_state.py"),
     (stream, "unpickle.py"),
     (stream, "wide.py"),

@@ -27,7 +27,16 @@ from ingest.records import (
     Step,
 )
 from ingest.topics import DLQ, INBOX
-from stream import canary, findings, holding, progressing, registering, sentences, spending
+from stream import (
+    canary,
+    findings,
+    holding,
+    progressing,
+    registering,
+    sentences,
+    sequences,
+    spending,
+)
 from stream.agent_state import AgentState, RunState, new_agent
 from stream.asking import Asking
 from stream.brake import Brakes
@@ -224,6 +233,8 @@ class Detect:
         spending.run_ended(agent, ended, fact)
         if not fact.spooled:
             for finding in canary.run_ended(agent, ended, fact):
+                self._commanding.found(agent, fact, finding)
+            for finding in sequences.run_ended(agent, ended, fact):
                 self._commanding.found(agent, fact, finding)
         self._commanding.run_ended(agent, ended)
 

@@ -10,7 +10,7 @@ from typing import Any
 from detectors import CallRate, Detector, TaintedArgument, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step, Value
-from stream import canary, progressing, sentences, spending
+from stream import canary, progressing, sentences, sequences, spending
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
 from stream.finding import Finding
@@ -20,7 +20,10 @@ MICRO = 1_000_000
 
 def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Findings when an action is about to run: what counts calls, and what they are to act on."""
-    if step.action != "tool" or step.spooled:
+    if step.action != "tool":
+        return
+    yield from sequences.requested(agent, step)
+    if step.spooled:
         return
     yield from _taint(agent, step)
     access = agent.file.access(step.tool)
@@ -61,6 +64,7 @@ def _taint(agent: AgentState, step: Step) -> Iterator[Finding]:
 def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Findings when an action has completed: outcome, latency, money, repetition, shape."""
     if step.status == "not_run":
+        sequences.refused(agent, step)
         return
     yield from _repetition(agent, step)
     yield from progressing.called(agent, step)

@@ -164,6 +164,25 @@ system has named; it stands in a passage of a result that gives orders.'
     )
 
 
+def sequence_surprise(evidence: Evidence) -> str:
+    """Which call is rare where, what is usual there, and how rare the run is by that.
+
+    >>> found = {"call": "crm.credit", "after": "crm.get", "seen": 1, "of": 377, "p": 0.0006,
+    ...     "usual": [["crm.update", 0.28], ["crm.cancel", 0.18]], "runs": 60}
+    >>> sequence_surprise(found)
+    'After `crm.get`, `crm.credit` is rare: 1 of 377 times; usual are `crm.update` (28 %), `crm.cancel` \
+(18 %). So surprising are fewer than 1 of 100 runs (p = 0.0006, 60 runs).'
+    """
+    whence = f"After `{evidence['after']}`" if evidence["after"] else "At the start of a run"
+    what = f"`{evidence['call']}`" if evidence["call"] else "the end"
+    usual = ", ".join(f"`{name}` ({share:.0%})" for name, share in evidence["usual"])
+    beside = f"; usual are {usual.replace('%', ' %')}" if usual else ""
+    return (
+        f"{whence}, {what} is rare: {evidence['seen']} of {evidence['of']} times{beside}. So surprising "
+        f"are fewer than 1 of 100 runs (p = {evidence['p']:.4f}, {evidence['runs']} runs)."
+    )
+
+
 def canary(bundle: str, what: str, evidence: Evidence) -> str:
     """How the canary goes wrong more often.
 

@@ -43,6 +43,7 @@ ACTIONS = {"log", "annotate", "throttle", "step-up", "block-call", "stop-run", "
 SEVERITIES = {"info", "low", "medium", "high", "critical"}
 PIECES = {
     "alarm_budget",
+    "backoff",
     "base",
     "conformal_tail",
     "failures",
@@ -81,6 +82,13 @@ def _spent(rng: random.Random, times: float) -> Arguments:
 
 def _silence(rng: random.Random, i: int) -> Arguments:
     return (True, i * 0.1 + rng.random() * 0.05)
+
+
+def _habit(rng: random.Random, i: int) -> Arguments:
+    """Runs of five calls with habits and some freedom, then their end."""
+    place = i % 6
+    calls = ("find", rng.choice(("read", "read", "list")), "read", "check", "update")
+    return (None if place == 5 else calls[place],)
 
 
 CASES: dict[str, Case] = {
@@ -133,6 +141,7 @@ CASES: dict[str, Case] = {
         lambda rng, i: ([("ordered", "email"), ("listed", "amount")], True),
         200,
     ),
+    "sequence_surprise": Case(_habit, lambda rng, i: (f"new-{i % 7}",), 12_000),
     "step_vector": Case(lambda rng, i: _step(rng), lambda rng, i: _step(rng, cost=1e4), 8192),
 }
 

@@ -104,6 +104,17 @@ def _bad_canary(rng: random.Random, i: int) -> Arguments:
     return (rng.random() < (0.5 if canary else 0.05), canary, 0.1)
 
 
+def _errand(rng: random.Random, i: int) -> Arguments:
+    """Runs of seven calls and an end: the same errand in many ways, a refund in one of 150."""
+    ways = (
+        ("find",), ("read", "list"), ("read", "read", "note"), ("check",), ("read", "list"),
+        ("update", "cancel"), ("note", "mail"),
+    )  # fmt: skip
+    if i % 8 == 7:
+        return (None,)
+    return ("refund" if rng.random() < 0.001 else rng.choice(ways[i % 8]),)
+
+
 SCENARIOS = {
     # A tool breaks: 2 % of its calls fail, then 70 %; one call every two seconds.
     "error_rate": Scenario(
@@ -291,6 +302,17 @@ SCENARIOS = {
         found_min=20,
         delay_max=1,
         false_max=0,
+    ),
+    # A run refunds twice, of which this agent does one in 150 runs.
+    "sequence_surprise": Scenario(
+        _errand,
+        lambda rng, i: ("refund",) if i % 8 in (2, 4) else _errand(rng, i),
+        starts=800,
+        lasts=24,
+        alarms=(381, 802),
+        found_min=19,
+        delay_max=2,
+        false_max=40,
     ),
     # Prompts grow tenfold. Three of 20 stay within what this agent showed in its last 1,000 steps.
     "step_vector": Scenario(

@@ -20,7 +20,7 @@ from tracefuse.verdicts import Verdict
 
 FIND, READ, WRITE, POLL = "crm.find", "crm.read", "crm.write", "crm.job"
 FILE: dict[str, Any] = {
-    "owner": {"name": "Refunds"},
+    "owner": {"name": "Refunds"}, "metrics_only": ["sequence_surprise"],  # these runs are odd on purpose
     "tools": {
         FIND: {"access": "read"}, READ: {"access": "read"}, WRITE: {"access": "write"},
         POLL: {"access": "read", "poll": True},
@@ -161,7 +161,7 @@ def test_alone_it_stops_nothing_and_with_a_rule_it_stops_the_run(agent: Agent) -
 
 def test_what_only_measures_bears_nothing_out() -> None:
     """A rule that its owner put aside does not help a statistical finding to a stop."""
-    agent = Agent(metrics_only=["exact_loop"])
+    agent = Agent(metrics_only=["exact_loop", "sequence_surprise"])
     agent.works()
     for _ in range(3):
         agent.call(READ, {"q": "the same"}, NOTHING)
