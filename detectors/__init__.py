@@ -17,6 +17,7 @@ from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
+from detectors.memory_influence import MemoryInfluence
 from detectors.no_progress import NoProgress
 from detectors.price_mismatch import PriceMismatch
 from detectors.run_cost import RunCost
@@ -44,6 +45,7 @@ __all__ = [
     "Json",
     "LatencyBaseline",
     "LatencyQuantile",
+    "MemoryInfluence",
     "NoProgress",
     "PriceMismatch",
     "RunCost",
@@ -79,6 +81,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "price_mismatch": PriceMismatch,
     "run_cost": RunCost,
     "context_growth": ContextGrowth,
+    "memory_influence": MemoryInfluence,
 }
 
 
@@ -145,4 +148,5 @@ CATALOGUE: dict[str, Entry] = {
         "D06", "statistical", "agent x task", "step-up", "high", "annotate", "medium", soft=True
     ),
     "context_growth": Entry("D06", "rule", "run", "annotate", "medium"),
+    "memory_influence": Entry("D26", "rule", "call", "step-up", "high", "annotate", "medium"),
 }

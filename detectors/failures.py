@@ -124,6 +124,12 @@ FAILURES: dict[str, Failure] = {
         "It costs money and clouds the model, and nothing has gone wrong yet.",
         ("ASI06", "ASI08"), ("AML.T0034.002",),
     ),
+    "memory_influence": Failure(
+        "Poisoned memory", "A call acts on what another run put into memory, and foreign text had told it.",
+        "where the value was met when it was written", "the user or the system names the value",
+        "What an order planted acts in every later run; agents note down what is merely listed every day.",
+        ("ASI06", "ASI01"), ("AML.T0080.000", "AML.T0086"),
+    ),
     "price_mismatch": Failure(
         "Changed price", "A model's tokens cost more or less, call after call, than in its first calls.",
         "cost of the newest call, as a share of what its tokens cost at first", "what they cost at first",

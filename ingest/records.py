@@ -70,6 +70,15 @@ class Value(msgspec.Struct, array_like=True, gc=False, frozen=True):
     end: int = 0
 
 
+class Kept(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """An address that went into memory or came out of it, named by nobody in charge: keyed hash, whence."""
+
+    hash: str
+    klass: str
+    origin: Origin
+    path: str = ""
+
+
 class Provenance(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """Where the values of a call's arguments come from, as far as the trace knew when it was requested."""
 
@@ -78,6 +87,9 @@ class Provenance(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     orders: bool = False  # some result of the trace gave orders about values
     source: str = ""  # event id of the latest such result
     cut: bool = False  # there were more values than were sent
+    memory: list[
+        Kept
+    ] = []  # of a call, what memory brought; of a write to memory, what results brought
 
 
 class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):

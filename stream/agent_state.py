@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 from detectors import (
     CallRate,
@@ -92,6 +93,14 @@ class BundleState:
     halves: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # shadow?, bad?; by trace id
 
 
+class Planted(NamedTuple):
+    """An address that a run wrote into memory though nobody in charge named it."""
+
+    trace_id: str
+    record: str  # 16 digits of its key's hash
+    ordered: bool  # it stood in a passage that gives orders
+
+
 @dataclass(slots=True)
 class Awaited:
     """A command that nobody has acknowledged yet."""
@@ -152,6 +161,7 @@ class AgentState:
     soft: bool = False  # what opened its breaker last was a soft rule
     active_until: float = 0.0  # counted as at work; record time at which that is looked at again
     prices: dict[str, PriceMismatch] = field(default_factory=dict)  # by model
+    planted: dict[str, Planted] = field(default_factory=dict)  # by keyed hash
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
 
     def run(self, trace_id: str) -> RunState:

@@ -51,6 +51,7 @@ _DECIDING = (
     (stream, "progress.py"),
     (stream, "progressing.py"),
     (stream, "registering.py"),
+    (stream, "remembering.py"),
     (stream, "reviewing.py"),
     (stream, "roll.py"),
     (stream, "saying.py"),

@@ -10,7 +10,7 @@ from typing import Any
 from detectors import CallRate, Detector, TaintedArgument, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step, Value
-from stream import canary, progressing, sentences, sequences, spending
+from stream import canary, progressing, remembering, sentences, sequences, spending
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
 from stream.finding import Finding
@@ -26,6 +26,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.spooled:
         return
     yield from _taint(agent, step)
+    yield from remembering.influence(agent, step)
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
     rate = agent.rates.get(access)
@@ -66,6 +67,7 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.status == "not_run":
         sequences.refused(agent, step)
         return
+    remembering.wrote(agent, step)
     yield from _repetition(agent, step)
     yield from progressing.called(agent, step)
     yield from _money(agent, step)

@@ -240,6 +240,8 @@ class Join:
         _ask(step, event)
         _answer(step, event)
         self._placed(trace, Action(event.seq, step), event)
+        if event.name == "memory.write":
+            step.provenance = trace.origins.stored(event)
         self._write(step, totals)
 
     def _note(self, trace: Trace, event: Event) -> None:

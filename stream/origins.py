@@ -6,7 +6,7 @@ wrote it. An argument that stands in data alone was chosen by whoever wrote that
 
 import msgspec
 
-from ingest.records import Origin, Provenance, Value
+from ingest.records import Kept, Origin, Provenance, Value
 from tracefuse.events import Event, Fingerprint
 
 # 10 bytes each in a snapshot, so 10 kB of one trace at most. The newest stay; once listed ones are
@@ -18,6 +18,8 @@ ORDERED_KEPT = 128
 VALUES_MAX = 320
 PATH_MAX = 128
 ENTRUSTED_KEPT = 16  # calls under way that read what somebody in charge named
+RECALLED_KEPT = 48  # addresses out of memory; beyond them each listed one counts as recalled
+KEPT_MAX = 8  # of one write to memory, or of one call
 VALUES_KEPT = 16  # of a fact: classes times origins are hardly more
 
 # Who speaks for those in charge, and what anybody may have written.
@@ -45,6 +47,8 @@ class Origins(msgspec.Struct, array_like=True):
     source: str = ""  # the event whose orders were met last
     flooded: bool = False  # more was ordered than is known here
     entrusted: dict[str, None] = {}  # calls that read what somebody in charge named, all of it
+    recalled: dict[int, None] = {}  # addresses that were read from memory
+    recalled_more: bool = False  # more than is known here
 
     def hear(self, event: Event) -> None:
         """Somebody in charge speaks."""
@@ -65,6 +69,8 @@ class Origins(msgspec.Struct, array_like=True):
             news |= number not in listed
             _keep(listed, number, LISTED_KEPT)
         self.forgot |= event.fingerprints_cut or len(self.listed) == LISTED_KEPT
+        if event.name == "memory.read":
+            self._recall(event)
         demanded = event.sketches.get("orders")
         for klass, told in demanded.items() if isinstance(demanded, dict) else ():
             if isinstance(told, list) and told and (klass in ADDRESSES or not entrusted):
@@ -74,6 +80,34 @@ class Origins(msgspec.Struct, array_like=True):
         self.flooded |= len(self.ordered) == ORDERED_KEPT or "orders_cut" in event.sketches
         return news
 
+    def _recall(self, event: Event) -> None:
+        """Something was read from memory."""
+        for one in event.fingerprints[:VALUES_MAX]:
+            if one.klass in ADDRESSES:
+                _keep(self.recalled, number_of(one.hash), RECALLED_KEPT)
+        self.recalled_more |= event.fingerprints_cut or len(self.recalled) == RECALLED_KEPT
+
+    def stored(self, event: Event) -> Provenance | None:
+        """Addresses that a write puts into memory and that only foreign text has told."""
+        found = event.fingerprints[:VALUES_MAX]
+        kept = self._addresses(found, _hosts(found))
+        return Provenance(memory=_worst(kept)) if kept else None
+
+    def _addresses(self, found: list[Fingerprint], hosts: dict[str, int]) -> list[Kept]:
+        told = (one for one in found if one.klass in ADDRESSES)
+        origins = ((one, self._origin(one, hosts)) for one in told)
+        return [
+            Kept(one.hash[:16], one.klass, origin, one.path[:PATH_MAX])
+            for one, origin in origins
+            if origin in ("listed", "ordered")
+        ]
+
+    def _recalled(self, found: list[Fingerprint], hosts: dict[str, int]) -> list[Kept]:
+        if not self.recalled:
+            return []
+        kept, more = self._addresses(found, hosts), self.recalled_more
+        return _worst([one for one in kept if more or number_of(one.hash) in self.recalled])
+
     def asked(self, event: Event) -> Provenance | None:
         """Where the values of a call's arguments come from; None where they hold none.
 
@@ -82,7 +116,7 @@ class Origins(msgspec.Struct, array_like=True):
         found = event.fingerprints[:VALUES_MAX]
         if not found:
             return Provenance(cut=True) if event.fingerprints_cut else None
-        hosts = {one.path: number_of(one.hash) for one in found if one.klass == "host"}
+        hosts = _hosts(found)
         urls = {one.path for one in found if one.klass == "url"}
         values: dict[tuple[str, str], Value] = {}
         named = precise = 0
@@ -103,7 +137,7 @@ class Origins(msgspec.Struct, array_like=True):
                 del self.entrusted[next(iter(self.entrusted))]
         return Provenance(
             named, list(values.values())[:VALUES_KEPT], bool(self.ordered),
-            self.source, event.fingerprints_cut,
+            self.source, event.fingerprints_cut, self._recalled(found, hosts),
         )  # fmt: skip
 
     def _origin(self, one: Fingerprint, hosts: dict[str, int]) -> Origin:
@@ -119,6 +153,15 @@ class Origins(msgspec.Struct, array_like=True):
         if number not in self.listed and not self.forgot:
             return "unknown"
         return "ordered" if self.flooded and one.klass in ADDRESSES else "listed"
+
+
+def _hosts(found: list[Fingerprint]) -> dict[str, int]:
+    return {one.path: number_of(one.hash) for one in found if one.klass == "host"}
+
+
+def _worst(kept: list[Kept]) -> list[Kept]:
+    """The few that are told, what was ordered first."""
+    return sorted(kept, key=lambda one: one.origin != "ordered")[:KEPT_MAX]
 
 
 def _keep(kept: dict[int, None], number: int, most: int) -> None:

@@ -183,6 +183,23 @@ def sequence_surprise(evidence: Evidence) -> str:
     )
 
 
+def memory_influence(tool: str, evidence: Evidence) -> str:
+    """Which argument came out of memory, and who put it there.
+
+    >>> found = {"class": "account", "argument": "to", "observed": "ordered", "written_in": "0af7"}
+    >>> memory_influence("bank.pay", found)
+    'A call of `bank.pay` acts on a value of class account in argument `to` that was read from memory and \
+that neither the user nor the system has named. Run 0af7 wrote it there; it stands in a passage of a result \
+that gives orders. The record should be put aside.'
+    """
+    return (
+        f"A call of `{tool}` acts on a value of class {evidence['class']} in argument "
+        f"`{evidence['argument'] or 'whole'}` that was read from memory and that neither the user nor the "
+        f"system has named. Run {evidence['written_in']} wrote it there; it "
+        f"{_WHENCE[evidence['observed']]}. The record should be put aside."
+    )
+
+
 def canary(bundle: str, what: str, evidence: Evidence) -> str:
     """How the canary goes wrong more often.
 

@@ -129,6 +129,11 @@ CASES: dict[str, Case] = {
     "context_growth": Case(
         lambda rng, i: (int(900 * rng.lognormvariate(0.0, 0.2)),), lambda rng, i: (9000,), 300
     ),
+    "memory_influence": Case(
+        lambda rng, i: ([("listed", "account")] if rng.random() < 0.3 else [], True),
+        lambda rng, i: ([("listed", "email"), ("ordered", "account")],),
+        200,
+    ),
     "price_mismatch": Case(lambda rng, i: _priced(rng, 1.0), lambda rng, i: _priced(rng, 2.1), 400),
     "shadow_pair": Case(
         lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300

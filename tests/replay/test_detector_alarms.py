@@ -270,6 +270,17 @@ SCENARIOS = {
         delay_max=4,
         false_max=0,
     ),
+    # An address that a page demanded a week ago comes out of memory.
+    "memory_influence": Scenario(
+        lambda rng, i: ([("listed", "account")] if rng.random() < 0.3 else [], rng.random() < 0.5),
+        lambda rng, i: ([("listed", "email"), ("ordered", "account")], False),
+        starts=400,
+        lasts=5,
+        alarms=(400,),
+        found_min=20,
+        delay_max=1,
+        false_max=0,
+    ),
     # Another model answers under the same name, at twice the price.
     "price_mismatch": Scenario(
         _priced(1.0),
