@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reviews": ("reviews", "allowed calls that somebody should look at"),
     "review": ("review", "say whether an allowed call was right or wrong, signed"),
     "failures": ("failures", "how often each kind of failure was found, and what each is"),
+    "incidents": ("incidents", "what people were told of; say whether it was real, signed"),
     "sql": ("sql", "ask ClickHouse, reading only"),
     "replay": ("replay", "compute all decisions again from the stored inputs"),
     "doctor": ("doctor", "look for what is missing or wrong, and say how to mend it"),

@@ -32,6 +32,10 @@ _OWNERS: dict[str, tuple[str, str, str, str]] = {
     "approval": ("call", "`step-up`, `log`", "stream/asking.py", "tests/unit/stream/test_approving.py"),
     "brake": ("tenant", "`step-up`", "stream/braking.py", "tests/unit/stream/test_brake.py"),
     "review": ("call", "`log`", "stream/reviewing.py", "tests/unit/stream/test_reviewing.py"),
+    "detector_health": (
+        "agent x detector", "`annotate`", "stream/budgeting.py", "tests/unit/stream/test_budgeting.py"
+    ),
+    "judgement": ("alarm", "`log`", "stream/judging.py", "tests/unit/stream/test_judging.py"),
 }  # fmt: skip
 
 

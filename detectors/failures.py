@@ -193,6 +193,12 @@ WATCHED: dict[str, Failure] = {
         "It changes nothing by itself, but labels teach, so a forged one is a poisoned lesson.",
         ("ASI06", "ASI09"), ("AML.T0059",),
     ),
+    "judgement": Failure(
+        "Void word on an incident", "A person's word on an incident does not count.",
+        "the word", "a signed word of a known person on an alarm of this agent",
+        "It changes nothing by itself, but words weigh alarms, so forged ones could silence a detector.",
+        ("ASI06", "ASI09"), ("AML.T0059",),
+    ),
 }  # fmt: skip
 """What no detector finds but the owner of the agent itself: refusals, and words that do not count."""
 

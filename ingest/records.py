@@ -241,6 +241,20 @@ class Reviewed(msgspec.Struct, tag="reviewed", gc=False, kw_only=True, omit_defa
     payload: bytes
 
 
+class IncidentReviewed(
+    msgspec.Struct, tag="incident_reviewed", gc=False, kw_only=True, omit_defaults=True
+):
+    """A person judges an incident. `payload` is the signed `IncidentReview`, base64 on the wire."""
+
+    record_id: str
+    tenant: str
+    agent_id: str
+    incident_id: str
+    kid: str
+    sig: bytes
+    payload: bytes
+
+
 class Braked(msgspec.Struct, tag="braked", gc=False, kw_only=True, omit_defaults=True):
     """Correlate brakes a tenant until a moment of record time, or lets it go (0): soft rules stop nobody."""
 
@@ -249,7 +263,7 @@ class Braked(msgspec.Struct, tag="braked", gc=False, kw_only=True, omit_defaults
     until: float
 
 
-AgentFact = Step | Run | Alive | Ack | Registered | Ordered | Decided | Reviewed
+AgentFact = Step | Run | Alive | Ack | Registered | Ordered | Decided | Reviewed | IncidentReviewed
 Fact = AgentFact | Braked
 # Computed from another topic's record; the rest is of people.
 Derived = Step | Run | Alive | Ack | Braked
@@ -280,6 +294,24 @@ class Review(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=
     label: Judgement
     by: str
     note: str = ""
+    at: int = 0  # µs, the person's clock
+
+
+Truth = Literal["real", "false", "expected"]
+
+
+class IncidentReview(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person signs of an incident: whether the alarm behind it was right.
+
+    `real`: something was wrong. `false`: nothing was. `expected`: a change, as told, and a wanted one.
+    """
+
+    incident_id: str
+    signal_id: str
+    detector: str
+    label: Truth
+    by: str
+    reason: str
     at: int = 0  # µs, the person's clock
 
 
@@ -353,6 +385,31 @@ class Label(msgspec.Struct, tag="label", gc=False, kw_only=True, omit_defaults=T
     note: str = ""
     kid: str = ""
     said_at: int  # µs, the person's clock
+    at: float
+
+
+class IncidentLabel(
+    msgspec.Struct, tag="incident_label", gc=False, kw_only=True, omit_defaults=True
+):
+    """A person's word on an incident; the newest word of anybody is what counts of it.
+
+    `real`, `false` and `expected` are what the agent's owner has counted of the detector, this one included.
+    """
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    incident_id: str
+    signal_id: str
+    detector: str
+    label: Truth
+    by: str
+    reason: str
+    kid: str = ""
+    said_at: int  # µs, the person's clock
+    real: int = 0
+    false: int = 0
+    expected: int = 0
     at: float
 
 

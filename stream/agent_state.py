@@ -1,5 +1,6 @@
 """What detect remembers of one agent: its file, detectors, breakers, open runs, unanswered commands. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
@@ -26,7 +27,7 @@ from detectors import (
 )
 from detectors.alarm_budget import AlarmBudget
 from ingest.agent_file import AgentFile
-from stream.agreements import Agreed, Pending, Sampling
+from stream.agreements import Agreed, Alarm, Pending, Sampling
 from stream.breaker import Breaker, State
 from stream.budgets import Ledger
 from tracefuse.control import agent_scope, bundle_scope, run_scope, tool_scope
@@ -40,6 +41,7 @@ AWAITING_MAX = 64
 TASKS_MAX = 3  # of one agent that have a baseline of their own; the others share one
 MODELS_MAX = 8  # of one agent; the one used longest ago goes
 MEASURED_MAX = 256  # detectors and scopes that are measured only
+ALARMS_MAX = 64  # alarms that people may still judge: 50 bytes each in a checkpoint
 
 
 @dataclass(slots=True)
@@ -158,6 +160,11 @@ class AgentState:
     )  # allowed, to be judged; by trace/call
 
     alarms: AlarmBudget = field(default_factory=AlarmBudget)
+    raised: dict[str, Alarm] = field(default_factory=dict)  # by signal id
+    labelled: dict[str, tuple[int, int, int]] = field(
+        default_factory=dict
+    )  # by detector: real, false, expected
+
     soft: bool = False  # what opened its breaker last was a soft rule
     active_until: float = 0.0  # counted as at work; record time at which that is looked at again
     prices: dict[str, PriceMismatch] = field(default_factory=dict)  # by model
@@ -212,6 +219,13 @@ class AgentState:
                 free = (n for n, one in self.bundles.items() if not one.breaker.stopped)
                 del self.bundles[next(free, next(iter(self.bundles)))]
         return known
+
+    def alarmed(self, signal_id: str, detector: str) -> None:
+        """Remember an alarm for whoever judges it; of too many, the oldest of the loudest detector goes."""
+        self.raised[signal_id] = Alarm(detector)
+        if len(self.raised) > ALARMS_MAX:
+            often = Counter(alarm.detector for alarm in self.raised.values()).most_common(1)[0][0]
+            del self.raised[next(s for s, alarm in self.raised.items() if alarm.detector == often)]
 
     def _idlest(self) -> str:
         """The tool used longest ago that runs freely; what stands open is the least used of all."""

@@ -1,4 +1,4 @@
-"""What an agent's owner remembers of people's words: calls that wait, agreements, reviews. Pure."""
+"""What an agent's owner remembers of people's words: calls that wait, agreements, reviews, alarms. Pure."""
 
 from dataclasses import dataclass, field
 
@@ -46,4 +46,13 @@ class Sampling:
     tool: str
     args_hash: str
     requester: str
+    judged: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Alarm:
+    """One alarm that people were told of; `label`: the newest word on it, `judged` as above."""
+
+    detector: str
+    label: str = ""
     judged: dict[str, int] = field(default_factory=dict)

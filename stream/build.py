@@ -44,6 +44,7 @@ _DECIDING = (
     (stream, "granting.py"),
     (stream, "holding.py"),
     (stream, "join.py"),
+    (stream, "judging.py"),
     (stream, "origins.py"),
     (stream, "outputs.py"),
     (stream, "partition.py"),

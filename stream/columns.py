@@ -193,7 +193,8 @@ _LOGGED = (
 _NOTED = (
     _same(
         "record", "approval_id", "tenant", "agent_id", "trace_id", "call_id", "tool", "args_hash",
-        "user_id", "task_type", "rule", "word", "person", "text", "approvers", "kid",
+        "user_id", "task_type", "rule", "word", "person", "text", "approvers", "kid", "incident_id",
+        "signal_id", "detector",
     )
     | _whole("said_at")
     | _milliseconds("at", "expires_at")

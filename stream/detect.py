@@ -2,7 +2,7 @@
 
 The agent's owner in the sense of the law: its limits and breakers change here and nowhere else, by the
 next record of its partition. What the detectors find is in `findings`, what stops an agent in
-`commanding`, what waits for a person in `asking`, what people say afterwards in `reviewing`.
+`commanding`, what waits for a person in `asking`, what people say afterwards in `reviewing` and `judging`.
 """
 
 import pickle
@@ -20,6 +20,7 @@ from ingest.records import (
     Braked,
     Decided,
     Derived,
+    IncidentReviewed,
     Ordered,
     Registered,
     Reviewed,
@@ -43,6 +44,7 @@ from stream.brake import Brakes
 from stream.breaker import Called, Ended, Withdrawn
 from stream.commanding import Commanding
 from stream.dead_letters import letter
+from stream.judging import Judging
 from stream.outputs import Answer, Line, Output
 from stream.partition import Marker, Partition, Snapshot
 from stream.reviewing import Reviewing
@@ -93,6 +95,7 @@ class Detect:
         self._commanding = Commanding(self._saying, verifier, self._withholding)
         self._asking = Asking(self._saying, verifier)
         self._reviewing = Reviewing(self._saying, verifier)
+        self._judging = Judging(self._saying, verifier)
 
     @property
     def standing(self) -> dict[str, Command]:
@@ -161,6 +164,8 @@ class Detect:
                 self._asking.decided(agent, fact)
             case Reviewed():
                 self._reviewing.reviewed(agent, fact)
+            case IncidentReviewed():
+                self._judging.judged(agent, fact)
 
     # -- steps and runs --------------------------------------------------------------------------
 

@@ -1,28 +1,28 @@
-"""One row of what people are asked and say: of a waiting call or a reviewed one, side by side. Pure."""
+"""One row of what people are asked and say: of a call or an incident, side by side. Pure."""
 
 from typing import Any
 
 import msgspec
 
-from ingest.records import Label, Outcome, Sampled, Src, Wanted
+from ingest.records import IncidentLabel, Label, Outcome, Sampled, Src, Wanted
 
 
 class Noted(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What the approvals say of one record; what its kind doesn't have stays at its default."""
 
-    record: str  # wanted, outcome, sampled, label
+    record: str  # wanted, outcome, sampled, label, incident_label
     approval_id: str = ""
     tenant: str
     agent_id: str
-    trace_id: str
-    call_id: str
-    tool: str
-    args_hash: str
+    trace_id: str = ""
+    call_id: str = ""
+    tool: str = ""
+    args_hash: str = ""
     decision_args: dict[str, Any] = {}
     user_id: str = ""
     task_type: str = ""
     rule: str = ""
-    word: str = ""  # approved, refused, expired; right, wrong
+    word: str = ""  # approved, refused, expired; right, wrong; real, false, expected
     person: str = ""
     text: str = ""  # why it was asked, or what the person said
     approvers: tuple[str, ...] = ()
@@ -30,10 +30,13 @@ class Noted(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     said_at: int = 0
     at: float
     expires_at: float = 0.0
+    incident_id: str = ""
+    signal_id: str = ""
+    detector: str = ""
     src: Src
 
 
-def noted(record: Wanted | Outcome | Sampled | Label) -> Noted:
+def noted(record: Wanted | Outcome | Sampled | Label | IncidentLabel) -> Noted:
     """The row of a record.
 
     >>> row = noted(Label(
@@ -42,6 +45,13 @@ def noted(record: Wanted | Outcome | Sampled | Label) -> Noted:
     >>> row.record, row.word, row.person, row.text
     ('label', 'wrong', 'ann', 'a fee')
     """
+    if isinstance(record, IncidentLabel):
+        return Noted(
+            record="incident_label", tenant=record.tenant, agent_id=record.agent_id,
+            incident_id=record.incident_id, signal_id=record.signal_id, detector=record.detector,
+            word=record.label, person=record.by, text=record.reason, kid=record.kid,
+            said_at=record.said_at, at=record.at, src=record.src,
+        )  # fmt: skip
     call: dict[str, Any] = {
         "tenant": record.tenant, "agent_id": record.agent_id, "trace_id": record.trace_id,
         "call_id": record.call_id, "tool": record.tool, "args_hash": record.args_hash,

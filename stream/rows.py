@@ -15,6 +15,7 @@ from ingest.records import (
     Acknowledged,
     DeadLetter,
     Incident,
+    IncidentLabel,
     Label,
     Outcome,
     Sampled,
@@ -194,7 +195,9 @@ _READERS: dict[tuple[str, bytes], Reader] = {
     (CONTROL_LOG, codec.ACKS): _lines("control_log", Acknowledged, acknowledged),
     (INCIDENTS, codec.INCIDENTS): _lines("incidents", Incident),
     (VERDICTS, codec.VERDICTS): _verdicts,
-    (APPROVALS, codec.APPROVALS): _lines("approvals", Wanted | Outcome | Sampled | Label, noted),
+    (APPROVALS, codec.APPROVALS): _lines(
+        "approvals", Wanted | Outcome | Sampled | Label | IncidentLabel, noted
+    ),
     (DLQ, codec.DEAD): _lines("dead_letters", DeadLetter),
     (QUARANTINE, codec.DEAD): _lines("dead_letters", DeadLetter),
 }

@@ -76,6 +76,7 @@ class Saying:
         key = wire.agent_key(agent.tenant, agent.agent_id)
         self.put(Line(SIGNALS, key, codec.SIGNALS, codec.encode(signal)))
         if incident:
+            agent.alarmed(signal.signal_id, signal.detector)
             owner, run = agent.file.owner, agent.runs.get(signal.trace_id)
             summary = Summary(
                 src=self.take(), signal=signal, owner=owner.name, routes=list(owner.routes),

@@ -288,6 +288,15 @@ def refused_file(why: str) -> str:
     return f"A file of the agent changed nothing: {why}."
 
 
+def void_judgement(why: str) -> str:
+    """A person's word on an incident that does not count.
+
+    >>> void_judgement("it can't be read")
+    "A word on an incident did not count: it can't be read."
+    """
+    return f"A word on an incident did not count: {why}."
+
+
 def unregistered() -> str:
     """An agent without a file."""
     return "The agent has no file in the registry: nobody owns it and no caps are set."

@@ -314,6 +314,24 @@ def test_reviews_show_who_has_judged_what(client: Client) -> None:
     assert [tuple(row.values()) for row in found] == [("c1", "carl", 2, 1), ("c2", "carl", 0, 0)]
 
 
+def test_precision_follows_the_newest_word_on_each_incident(client: Client) -> None:
+    """Ten words on nine incidents: the corrected one counts once; bounds are those of Beta(8, 2)."""
+    said = [
+        {"record": "incident_label", "tenant": "acme", "agent_id": "refunds", "detector": "loop",
+         "signal_id": f"sig-{n}", "incident_id": f"inc-{n}", "word": "real" if n < 7 else word,
+         "person": "ann"}
+        for n, word in [*((n, "real") for n in range(7)), (7, "real"), (7, "false"), (8, "expected")]
+    ]  # fmt: skip
+    insert(client, "approvals", *said, {**said[0], "tenant": "other"})
+
+    found = read(client, "SELECT * FROM precision_of_detectors ORDER BY tenant")
+    assert [tuple(row.values()) for row in found] == [
+        # 5 % and 95 % of Beta(8, 2): 0.5709 and 0.9590; of Beta(2, 1): sqrt(0.05), sqrt(0.95).
+        ("acme", "loop", 7, 1, 1, 0.8, 0.5705, 0.9585),
+        ("other", "loop", 1, 0, 0, 2 / 3, 0.2235, 0.9745),
+    ]
+
+
 def test_commands_and_their_acknowledgements(client: Client) -> None:
     """A command that was written twice shows once; every acknowledgement shows."""
     insert(client, "control_log", command("open"), command("open"))

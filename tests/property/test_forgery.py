@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from ingest import codec
-from ingest.records import Decided, Decision, Review, Reviewed
-from stream import approving, reviewing, wide
-from stream.agreements import Pending, Sampling
+from ingest.records import Decided, Decision, IncidentReview, IncidentReviewed, Review, Reviewed
+from stream import approving, judging, reviewing, wide
+from stream.agreements import Alarm, Pending, Sampling
 from stream.registering import opened, sealed
 from tests.pipe import AUTO, HUMAN, REGISTRY, START, file
 from tracefuse import life, people
@@ -128,6 +128,24 @@ def by_the_judged(parts: Parts) -> bool:
     return isinstance(reviewing.judge(one, fact, VERIFIER), Review)
 
 
+def of_a_word() -> Parts:
+    said = IncidentReview(
+        incident_id="inc-1", signal_id="s", detector="exact_loop", label="real", by="ann",
+        reason="why", at=1,
+    )  # fmt: skip
+    key, payload = judging.record_key("acme", "refunds", "inc-1"), codec.encode(said)
+    return [b"inc-1", HUMAN.kid.encode(), HUMAN.sign(key, payload), payload]
+
+
+def by_the_alarmed(parts: Parts) -> bool:
+    incident, kid, sig, payload = parts
+    fact = IncidentReviewed(
+        record_id="r", tenant="acme", agent_id="refunds", incident_id=text(incident), kid=text(kid),
+        sig=sig, payload=payload,
+    )  # fmt: skip
+    return isinstance(judging.judge({"s": Alarm("exact_loop")}, fact, VERIFIER), IncidentReview)
+
+
 RECORDS: dict[str, tuple[Parts, Accepts]] = {
     "a person's command": (of_a_person("agent:acme/refunds"), at_the_gate),
     "two people's command": (of_a_person("fleet"), at_the_gate),
@@ -135,6 +153,7 @@ RECORDS: dict[str, tuple[Parts, Accepts]] = {
     "an order to correlate": (of_a_person("fleet")[1:], by_correlate),
     "an approval": (of_an_approval(), by_who_waits),
     "a label": (of_a_label(), by_the_judged),
+    "a word on an incident": (of_a_word(), by_the_alarmed),
     "an agent's file": (of_a_file(), by_the_owner),
     "a sign of life": (of_a_life(), by_the_watch),
 }

@@ -16,6 +16,7 @@ from ingest.records import (
     Decided,
     Fact,
     Incident,
+    IncidentReviewed,
     Ordered,
     Ref,
     Registered,
@@ -44,6 +45,8 @@ FACTS: list[Fact] = [
             sig=b"\xff\x00", payload=b'{"approved":true}'),
     Reviewed(record_id="r", tenant="acme", agent_id="refunds", trace_id="t", call_id="c",
              kid="human/1", sig=b"\xff\x00", payload=b'{"label":"wrong"}'),
+    IncidentReviewed(record_id="i", tenant="acme", agent_id="refunds", incident_id="inc-1",
+                     kid="human/1", sig=b"\xff\x00", payload=b'{"label":"false"}'),
     Braked(src=SRC, tenant="acme", until=1_795_000_300.123),
 ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from ingest.records import (
     Acknowledged,
     DeadLetter,
     Incident,
+    IncidentLabel,
     Label,
     Loop,
     Outcome,
@@ -334,6 +335,23 @@ def test_what_people_are_asked_and_say_stands_side_by_side() -> None:
         assert got[name] == [value] * 4
     for name, value in (("call_id", "c1"), ("tool", "crm.pay"), ("args_hash", "ff")):
         assert got[name] == [value] * 4
+
+
+def test_a_word_on_an_incident_stands_beside_them() -> None:
+    """Which incident, which detector, whose word, when: no call, so its columns are empty."""
+    said = IncidentLabel(
+        src=SRC, tenant=TENANT, agent_id=AGENT, incident_id="inc-1", signal_id="sig-1",
+        detector="exact_loop", label="false", by="ann", reason="a poll", kid="human/1", said_at=17,
+        real=1, false=2, at=3.0,
+    )  # fmt: skip
+    got = columns(derived(APPROVALS, codec.APPROVALS, said), APPROVALS)
+
+    for name, value in (
+        ("record", "incident_label"), ("incident_id", "inc-1"), ("signal_id", "sig-1"),
+        ("detector", "exact_loop"), ("word", "false"), ("person", "ann"), ("text", "a poll"),
+        ("kid", "human/1"), ("said_at", 17), ("at", 3000), ("call_id", ""), ("tenant", TENANT),
+    ):  # fmt: skip
+        assert got[name] == [value]
 
 
 @pytest.mark.parametrize("topic", [DLQ, QUARANTINE])

@@ -1,0 +1,163 @@
+"""Incidents, judged by people: each word is checked, counted by detector, and put on record. Pure.
+
+    alarm ─► Incident ─► a person looks ─► signed IncidentReview ─► the agent's owner checks ─► IncidentLabel
+
+The counts weigh how many alarms a detector may raise (`weights`), so who could forge them could silence it.
+The agent's owner takes a word only with a person's key, about an alarm that it raised itself.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ingest import codec
+from ingest.records import IncidentLabel, IncidentReview, IncidentReviewed, Src
+from ingest.topics import APPROVALS
+from stream import sentences
+from stream.agent_state import AgentState
+from stream.agreements import Alarm
+from stream.outputs import Line
+from stream.saying import Saying
+from tracefuse import wire
+from tracefuse.signing import CommandVerifier
+
+LABELS = ("real", "false", "expected")
+JUDGES_MAX = 16  # people who judge one incident
+NAME_CHARACTERS_MAX = 256  # as long as an event's own names
+REASON_CHARACTERS_MAX = 1000  # some sentences: a label is no report
+# Beta(1, 1): before anybody has judged, every precision is as likely as any other.
+PRIOR_REAL, PRIOR_FALSE = 1, 1
+# What was always wrong so far may still speak: silenced, it could never be shown to be right.
+WEIGHT_MIN = 0.05
+AUTHOR = "human/"
+_decode = msgspec.json.Decoder(IncidentReview).decode
+
+
+def record_key(tenant: str, agent_id: str, incident_id: str) -> str:
+    """What a word on an incident is signed together with."""
+    return f"incident:{tenant}/{agent_id}/{incident_id}"
+
+
+def weights(labelled: Mapping[str, tuple[int, int, int]]) -> dict[str, float]:
+    """How far each detector is to be believed: the mean precision under Beta(1, 1), at least 5 %.
+
+    Parameters
+    ----------
+    labelled
+        By detector how many incidents were real, false and expected, as `AgentState.labelled` has it. What
+        was expected counts for neither: the detector saw what there was.
+
+    Returns
+    -------
+    dict
+        By detector 0.05 to 1. One that nobody has judged is missing; its weight would be 0.5.
+
+    Examples
+    --------
+    >>> weights({"exact_loop": (8, 0, 0), "step_vector": (0, 48, 3), "slow_drift": (0, 0, 5)})
+    {'exact_loop': 0.9, 'step_vector': 0.05, 'slow_drift': 0.5}
+    """
+    return {
+        detector: round(max(WEIGHT_MIN, (real + PRIOR_REAL) / (real + false + PRIOR_REAL + PRIOR_FALSE)), 6)
+        for detector, (real, false, _) in labelled.items()
+    }  # fmt: skip
+
+
+def recounted(counts: tuple[int, int, int], before: str, after: str) -> tuple[int, int, int]:
+    """The counts of a detector once the word on one of its incidents has changed.
+
+    >>> recounted((1, 0, 0), "", "false"), recounted((1, 1, 0), "false", "expected")
+    ((1, 1, 0), (1, 0, 1))
+    """
+    real, false, expected = (
+        count + (name == after) - (name == before)
+        for name, count in zip(LABELS, counts, strict=True)
+    )
+    return real, false, expected
+
+
+def judge(
+    alarms: Mapping[str, Alarm], fact: IncidentReviewed, verifier: CommandVerifier
+) -> IncidentReview | str:
+    """A person's word on one of these alarms, or in words why it does not count."""
+    key = record_key(fact.tenant, fact.agent_id, fact.incident_id)
+    if not fact.kid.startswith(AUTHOR) or not verifier.verify(
+        fact.kid, key, fact.payload, fact.sig
+    ):
+        return "it is not signed by a person's key that we know"
+    try:
+        review = _decode(fact.payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "it can't be read"
+    alarm = alarms.get(review.signal_id)
+    if alarm is None:
+        return "no such alarm was raised, or it was forgotten for newer ones"
+    if (review.incident_id, review.detector) != (fact.incident_id, alarm.detector):
+        return "it is about another alarm"
+    if not 0 < len(review.by) <= NAME_CHARACTERS_MAX:
+        return "it names nobody, or at too great length"
+    if not 0 < len(review.reason) <= REASON_CHARACTERS_MAX:
+        return "it gives no reason, or too long a one"
+    if review.at <= alarm.judged.get(review.by, -1):
+        return f"{review.by} has said something newer, or the same"
+    if review.by not in alarm.judged and len(alarm.judged) >= JUDGES_MAX:
+        return "enough people have judged it"
+    return review
+
+
+class Judging:
+    """Words on incidents of the agents of one partition.
+
+    Parameters
+    ----------
+    saying
+        Takes what follows.
+    verifier
+        Checks what people say.
+    """
+
+    def __init__(self, saying: Saying, verifier: CommandVerifier) -> None:
+        self._saying, self._verifier = saying, verifier
+
+    def judged(self, agent: AgentState, fact: IncidentReviewed) -> None:
+        """A person's word on an incident; one that does not count changes nothing and is told."""
+        review = judge(agent.raised, fact, self._verifier)
+        if isinstance(review, str):
+            self._saying.signal(
+                agent, None, incident=False, detector="judgement", evidence_class="rule",
+                severity="medium", action="log", sentence=sentences.void_judgement(review),
+                evidence={
+                    "record_id": fact.record_id[:128], "incident_id": fact.incident_id[:128],
+                    "kid": fact.kid[:128], "observed": review,
+                },
+            )  # fmt: skip
+            return
+        alarm = agent.raised[review.signal_id]
+        counts = agent.labelled.get(alarm.detector, (0, 0, 0))
+        agent.labelled[alarm.detector] = recounted(counts, alarm.label, review.label)
+        _weigh(agent, alarm.detector)
+        alarm.label = review.label
+        alarm.judged[review.by] = review.at
+        record = label(agent, fact, review, self._saying.take(), self._saying.now)
+        key = wire.agent_key(agent.tenant, agent.agent_id)
+        self._saying.put(Line(APPROVALS, key, codec.APPROVALS, codec.encode(record)))
+
+
+def _weigh(agent: AgentState, detector: str) -> None:
+    """Let the detector's part of the alarm budget follow; rules and versions have none."""
+    account = agent.alarms.accounts.get(detector)
+    if account is not None:
+        account.right, account.wrong, _ = agent.labelled[detector]
+
+
+def label(
+    agent: AgentState, fact: IncidentReviewed, review: IncidentReview, src: Src, now: float
+) -> IncidentLabel:
+    """A person's word that counts, for the record, with the detector's counts after it."""
+    real, false, expected = agent.labelled[review.detector]
+    return IncidentLabel(
+        src=src, tenant=agent.tenant, agent_id=agent.agent_id, incident_id=review.incident_id,
+        signal_id=review.signal_id, detector=review.detector, label=review.label, by=review.by,
+        reason=review.reason, kid=fact.kid, said_at=review.at, real=real, false=false,
+        expected=expected, at=round(now, 3),
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+"""Incidents judged by people, on a real broker, store, worker, correlate and sink, with the commands."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import tracefuse
+from dashboards import cli
+from ingest import keys
+from ingest.agent_file import AgentFile, Owner, Tool
+from ingest.keys import Keys
+from ingest.provision import provision
+from ingest.settings import Settings
+from stream import replay
+from stream.registration import publish
+from tests.sinking import client
+from tests.workers import Processes, verified
+from tracefuse.errors import CircuitOpen
+
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+
+PATIENCE = 60.0
+TOOL = "crm.find"
+FILE = AgentFile("refunds", tenant="acme", owner=Owner("Payments"), tools={TOOL: Tool()})
+
+
+@dataclass(frozen=True)
+class Stack:
+    settings: Settings
+    keys: Keys
+    fuse: tracefuse.Fuse
+
+    def rows(self, query: str) -> list[Any]:
+        with client(self.settings) as db:
+            return list(db.query(query).result_rows)
+
+    def loop(self) -> str:
+        """A run that repeats itself until it is stopped; its trace id."""
+        with self.fuse.trace() as trace:
+            deadline = time.monotonic() + PATIENCE
+            while time.monotonic() < deadline:
+                try:
+                    with trace.tool(TOOL, {"order": 1}) as call:
+                        call.result("nothing")
+                except CircuitOpen:
+                    return trace.trace_id
+                time.sleep(0.05)
+        raise AssertionError("the loop was never stopped")
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def stack(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An agent at work, with everything that decides and records beside it."""
+    asyncio.run(provision(settings))
+    held = keys.create(settings.keys_folder)
+    asyncio.run(publish(settings, held, [FILE]))
+    processes = Processes(settings, tmp_path_factory.mktemp("logs"))
+    processes.start("worker")
+    processes.start("correlate", "stream.correlate")
+    processes.start("sink", "stream.sink")
+    fuse = tracefuse.init(
+        bootstrap=settings.bootstrap, credential=held.credential("acme", "refunds")
+    )
+    until(lambda: fuse.held.listening and fuse.held.grants is not None, "no file")
+    yield Stack(settings, held, fuse)
+    fuse.close()
+    processes.stop()
+
+
+@pytest.fixture(autouse=True)
+def environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands find this file's services as a shell's would."""
+    for name, value in stack.settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_person_judges_an_incident(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is listed, judged, corrected, measured; a replay computes each label again."""
+    trace_id = stack.loop()
+    found = f"SELECT incident_id FROM incidents WHERE trace_id = '{trace_id}'"
+    until(lambda: stack.rows(found), "no incident was stored")
+    ((incident,),) = stack.rows(found)
+
+    def said(*words: str) -> Any:
+        assert cli.main(["incidents", *words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    judge = ["judge", incident, "--by", "ann", "--reason", "it asked on and on"]
+    first = said(judge[0], judge[1], "real", *judge[2:])
+    assert (first["detector"], first["real"], first["false"]) == ("exact_loop", 1, 0)
+    second = said(judge[0], judge[1], "false", *judge[2:])
+    assert (second["label"], second["real"], second["false"]) == ("false", 0, 1)
+    assert cli.main(["incidents", "judge", "inc-none", "real", "--by", "a", "--reason", "b"]) == 1
+    capsys.readouterr()
+
+    precision = "SELECT detector, judged_real, judged_false, precision FROM precision_of_detectors"
+    until(lambda: stack.rows(precision) == [("exact_loop", 0, 1, 1 / 3)], "never measured")
+    assert [word["label"] for word in said("show", incident)["words"]] == ["real", "false"]
+    listed = said("list", "--agent", "acme/refunds", "--label", "false")
+    assert [(row["incident"], row["by"]) for row in listed] == [(incident, "ann")]
+    assert said("list", "--label", "none") == []
+
+    report = asyncio.run(verified(stack.settings, stack.keys))
+    assert report.exit_code == replay.SAME, report.differences
+    assert report.compared["incident_label"] == 2
