@@ -25,6 +25,7 @@ from ingest.agent_parts import (
     Limits,
     Name,
     Owner,
+    Part,
     Seconds,
     Share,
     Stage,
@@ -55,6 +56,7 @@ __all__ = [
     "Stage",
     "Text",
     "Tool",
+    "Part",
     "Track",
     "Version",
 ]

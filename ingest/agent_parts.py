@@ -10,6 +10,7 @@ import msgspec
 Access = Literal["read", "write", "irreversible"]
 Environment = Literal["dev", "staging", "prod"]
 Track = Literal["stable", "canary", "shadow"]
+Part = Literal["model", "prompt", "tools", "code", "memory"]
 # The detectors by name; `detectors.CATALOGUE` has the same, and a test holds the two together.
 Detector = Literal[
     "error_rate", "error_baseline", "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
@@ -175,11 +176,18 @@ class Bundle(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defau
         0 for all.
     previous
         Of the stable one: the bundle before it, to which a rollback returns until the next roll-out begins.
+    parts
+        What it is made of: a name or hash each of `model`, `prompt`, `tools`, `code` and `memory`. An alarm
+        about the bundle names those that changed.
+    previous_parts
+        Of the stable one: the parts of the bundle before it.
     """
 
     hash: Name
     share: Share = 0.0
     previous: Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^/\x00]*\Z")] = ""
+    parts: dict[Part, Name] = {}
+    previous_parts: dict[Part, Name] = {}
 
 
 class Stage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):

@@ -35,6 +35,7 @@ from tracefuse.control import agent_scope, bundle_scope, run_scope, tool_scope
 RUNS_MAX = 256  # open runs of one agent
 HALVES_MAX = 256  # runs that wait for their shadow, or for what they repeat
 BUNDLES_MAX = 8  # of one agent that something was said of
+MODELS_MAX = 4  # of one bundle, the newest
 TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
 ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
 AWAITING_MAX = 64
@@ -144,6 +145,10 @@ class AgentState:
     day: CostCap = field(default_factory=lambda: CostCap(daily=True))
     vector: StepVector = field(default_factory=StepVector)
     drift: SlowDrift = field(default_factory=SlowDrift)
+    models: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by bundle, that it called
+    reference: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # its parts as drift was frozen
     progress: dict[str, NoProgress] = field(default_factory=dict)  # by task
     sequences: SequenceSurprise = field(default_factory=SequenceSurprise)
     awaited: dict[str, Awaited] = field(default_factory=dict)

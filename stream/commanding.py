@@ -11,7 +11,7 @@ from detectors import CATALOGUE
 from ingest import codec
 from ingest.records import Ack, Acknowledged, Ordered, Run, Step
 from ingest.topics import CONTROL_LOG
-from stream import sentences
+from stream import changed, sentences
 from stream.agent_state import (
     AWAITING_MAX,
     ORDERS_KEPT,
@@ -63,6 +63,7 @@ class Commanding:
     def found(self, agent: AgentState, step: Step | Run, finding: Finding) -> None:
         """Tell what a detector found, and stop what it asks to stop."""
         entry, order = CATALOGUE[finding.detector], None
+        finding = changed.named(agent, step, finding)
         word = self._budgeting.weigh(agent, step, finding)
         if word == "muted":
             return

@@ -10,7 +10,7 @@ from typing import Any
 from detectors import CallRate, Detector, TaintedArgument, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step, Value
-from stream import canary, progressing, remembering, sentences, sequences, spending
+from stream import canary, changed, progressing, remembering, sentences, sequences, spending
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
 from stream.finding import Finding
@@ -68,6 +68,8 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
         sequences.refused(agent, step)
         return
     remembering.wrote(agent, step)
+    if step.action == "llm":
+        changed.called(agent, step)
     yield from _repetition(agent, step)
     yield from progressing.called(agent, step)
     yield from _money(agent, step)
@@ -126,6 +128,8 @@ def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
             words = sentences.error_rate("all tools", evidence)
             yield Finding("error_rate", words, evidence, "agent", Tripped(auto_close=True))
     yield from _annotated("slow_drift", agent.drift, failed, "all tools")
+    if agent.drift.n == agent.drift.n0:
+        changed.freeze(agent, step.bundle)
     if step.action != "tool":
         return
     tool = agent.tool(step.tool)

@@ -6,11 +6,12 @@ A file's new version is signed and in force everywhere within two seconds: each 
 version it obeys (event `bundle`), gives new runs their bundle, and refuses calls of a withdrawn one.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from ingest.agent_file import AgentFile, Bundle, Stage, Track
+from ingest.agent_file import AgentFile, Bundle, Part, Stage, Track
 from ingest.keys import Keys
 from ingest.settings import Settings
 from stream.granting import bundle as granted
@@ -79,8 +80,12 @@ def began(agent: AgentFile, now: UnderWay) -> float | None:
     return since(agent, granted(*now))
 
 
-def rolled_out(agent: AgentFile, bundle: str, share: float) -> AgentFile:
+def rolled_out(
+    agent: AgentFile, bundle: str, share: float, parts: Mapping[Part, str] | None = None
+) -> AgentFile:
     """The agent with a bundle for a share of its runs: for none but as a shadow at 0, for all at 1.
+
+    `parts` is what the bundle is made of; None for what the file says of it already.
 
     Raises
     ------
@@ -91,27 +96,39 @@ def rolled_out(agent: AgentFile, bundle: str, share: float) -> AgentFile:
     --------
     >>> agent = AgentFile("refunds", bundles={"stable": Bundle("b1")})
     >>> rolled_out(agent, "b2", 0.05).bundles["canary"]
-    Bundle(hash='b2', share=0.05, previous='')
-    >>> rolled_out(agent, "b2", 1.0).bundles
-    {'stable': Bundle(hash='b2', share=0.0, previous='b1')}
+    Bundle(hash='b2', share=0.05, previous='', parts={}, previous_parts={})
+    >>> rolled_out(agent, "b2", 1.0).bundles["stable"].previous
+    'b1'
     """
     if not 0.0 <= share <= ALL:
         raise ConfigError(f"share {share}: from 0 to 1")
     stable = agent.bundles.get("stable")
+    made = dict(parts) if parts is not None else _parts(agent, bundle)
     if share == ALL:
         if stable is None:
-            return _with(agent, {"stable": Bundle(bundle)})
-        before = stable.previous if stable.hash == bundle else stable.hash
-        return _with(agent, {"stable": Bundle(bundle, previous=before)})
+            return _with(agent, {"stable": Bundle(bundle, parts=made)})
+        same = stable.hash == bundle
+        before = stable.previous if same else stable.hash
+        earlier = stable.previous_parts if same else stable.parts
+        new = Bundle(bundle, previous=before, parts=made, previous_parts=earlier)
+        return _with(agent, {"stable": new})
     if stable is None:
         raise ConfigError(
             f"{_name(agent)} has no stable bundle to go back to: roll one out to all first (--share 1)"
         )
     # From here on `rollback` takes back what is new, never the bundle that proved itself.
-    kept = Bundle(stable.hash)
+    kept = Bundle(stable.hash, parts=stable.parts)
     if share == 0.0:
-        return _with(agent, {"stable": kept, "shadow": Bundle(bundle)})
-    return _with(agent, {"stable": kept, "canary": Bundle(bundle, share)})
+        return _with(agent, {"stable": kept, "shadow": Bundle(bundle, parts=made)})
+    return _with(agent, {"stable": kept, "canary": Bundle(bundle, share, parts=made)})
+
+
+def _parts(agent: AgentFile, bundle: str) -> dict[Part, str]:
+    """What the file says a bundle is made of, if it names it."""
+    stable = agent.bundles.get("stable")
+    if stable is not None and stable.previous == bundle:
+        return dict(stable.previous_parts)
+    return next((dict(one.parts) for one in agent.bundles.values() if one.hash == bundle), {})
 
 
 def rolled_back(agent: AgentFile) -> AgentFile:
@@ -127,17 +144,19 @@ def rolled_back(agent: AgentFile) -> AgentFile:
     Examples
     --------
     >>> agent = AgentFile("a", bundles={"stable": Bundle("b1"), "canary": Bundle("b2", 0.5)})
-    >>> rolled_back(agent).bundles
-    {'stable': Bundle(hash='b1', share=0.0, previous='')}
-    >>> rolled_back(AgentFile("a", bundles={"stable": Bundle("b2", previous="b1")})).bundles
-    {'stable': Bundle(hash='b1', share=0.0, previous='')}
+    >>> rolled_back(agent).bundles == {"stable": Bundle("b1")}
+    True
+    >>> rolled_back(AgentFile("a", bundles={"stable": Bundle("b2", previous="b1")})).bundles["stable"].hash
+    'b1'
     """
     stable = agent.bundles.get("stable")
     if stable is None:
         raise ConfigError(f"{_name(agent)} has no stable bundle to go back to")
     if under_way(agent) is not None:
-        return _with(agent, {"stable": Bundle(stable.hash)})
-    return _with(agent, {"stable": Bundle(stable.previous)}) if stable.previous else agent
+        return _with(agent, {"stable": Bundle(stable.hash, parts=stable.parts)})
+    if not stable.previous:
+        return agent
+    return _with(agent, {"stable": Bundle(stable.previous, parts=stable.previous_parts)})
 
 
 def _with(agent: AgentFile, bundles: dict[Track, Bundle]) -> AgentFile:

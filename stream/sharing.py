@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from ingest.records import Incident, Signal, Src
-from stream import alarm, sentences
+from stream import alarm
+from stream import fleet_sentences as sentences
 from stream.brake import PREFIX as BRAKE
 from stream.brake import TenantState
 from stream.partition import Partition

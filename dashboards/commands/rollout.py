@@ -8,10 +8,12 @@ import asyncio
 import getpass
 from typing import NamedTuple
 
+import msgspec
+
 from dashboards.naming import agent_of
 from dashboards.output import Output
 from ingest import keys
-from ingest.agent_file import AgentFile, Grant
+from ingest.agent_file import AgentFile, Grant, Name, Part
 from ingest.settings import Settings
 from tracefuse.clock import now_us
 from tracefuse.errors import ConfigError
@@ -41,6 +43,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--share", type=float, metavar="X",
         help="with --to: this share of the runs (0 is the shadow) whatever was shown; name --by and --reason",
     )  # fmt: skip
+    parser.add_argument(
+        "--parts", default="", metavar="PART=NAME,...",
+        help="with --to: what it is made of (model, prompt, tools, code, memory); alarms name what changed",
+    )  # fmt: skip
     parser.add_argument("--by", default="", metavar="NAME", help="who decides; default: your login")
     parser.add_argument("--reason", default="", help="goes into the record, for good")
 
@@ -51,6 +57,9 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
 
     if options.share is not None and not (options.to and options.by and options.reason):
         raise ConfigError("--share passes no gate: name the bundle (--to), --by and --reason")
+    if options.parts and not options.to:
+        raise ConfigError("--parts belongs to a bundle: name it (--to)")
+    made = parts(options.parts) if options.parts else None
     held = keys.load(settings.keys_folder)
     name = "/".join(agent_of(options.agent))
     agent = asyncio.run(rollout.current(settings, held, *agent_of(options.agent)))
@@ -71,7 +80,7 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     what = granting.bundle(wanted.bundle, wanted.share)
     by, at = options.by or getpass.getuser(), granting.written(now_us() / 1e6)
     grant = Grant(what, by, options.reason, at, wanted.shown)
-    new = granting.noted(rollout.rolled_out(agent, wanted.bundle, wanted.share), grant)
+    new = granting.noted(rollout.rolled_out(agent, wanted.bundle, wanted.share, made), grant)
     asyncio.run(publish(settings, held, [new], decided=True))
     more = {"granted": True, "lacking": [], "version": new.version, "share": wanted.share}
     out.record(
@@ -79,6 +88,26 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
         f"{name} version {new.version}: {what} ({wanted.shown}); `tracefuse rollback {name}` takes it back",
     )
     return OK
+
+
+def parts(text: str) -> dict[Part, str]:
+    """What a bundle is made of, as it is typed.
+
+    Raises
+    ------
+    ConfigError
+        To the operator: an unknown part, or none of the form.
+
+    Examples
+    --------
+    >>> parts("model=m2,prompt=p7")
+    {'model': 'm2', 'prompt': 'p7'}
+    """
+    told = dict(one.strip().partition("=")[::2] for one in text.split(","))
+    try:
+        return msgspec.convert(told, dict[Part, Name])
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"--parts {text}: {error}; write model=NAME,prompt=NAME") from error
 
 
 def _first(agent: AgentFile, bundle: str) -> Wanted:
