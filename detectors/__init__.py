@@ -135,7 +135,7 @@ CATALOGUE: dict[str, Entry] = {
     "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "no_progress": Entry("D11", "statistical", "agent x task", "step-up", "medium", soft=True),
-    "step_vector": Entry("D40", "statistical", "agent", "annotate", "low", soft=True),
+    "step_vector": Entry("D40", "statistical", "agent x action", "annotate", "low", soft=True),
     "sequence_surprise": Entry(
         "D13", "statistical", "agent x task type", "step-up", "high", "annotate", "low", soft=True
     ),

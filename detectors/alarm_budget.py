@@ -19,6 +19,7 @@ LOWEST, HIGHEST = 1.0, 6.0  # -log10 p
 WEIGHT_MIN = 0.05  # nobody's labels may silence a detector
 QUIET_SECONDS = 3600.0  # one episode of one pattern is one alarm
 BEYOND = 1.0  # in -log10 p: ten times rarer than the rarest of its episode speaks again at once
+CROWD_SECONDS, CROWD_MIN = 60.0, 3  # one odd step is no incident, nor are two
 HEALTH_DAYS = 3.0  # over which a detector's health is judged
 SICK, WELL = 5.0, 2.0  # times its level's whole budget, in episodes a day
 SHOWN_MIN = 20.0  # episodes in that time; a fault of an hour is no illness
@@ -53,6 +54,9 @@ class Episode:
     since: float
     highest: float
     said: bool = False
+    minute: float = 0.0  # when the latest minute of findings began
+    count: int = 0  # findings in it
+    crowded: bool = False  # that they came so thick was said
 
 
 @dataclass(slots=True)
@@ -62,7 +66,8 @@ class Account:
     threshold: float = START
     at: float = 0.0  # record time to which the threshold was brought
     began: float = 0.0
-    offered: float = 0.0  # episodes of the last days, fading
+    heard: float = 0.0  # findings of the last days, fading
+    offered: float = 0.0  # episodes of them
     muted: float = 0.0
     demoted: bool = False
     right: int = 0  # labels: real alarms, false ones
@@ -82,6 +87,10 @@ class AlarmBudget:
     budget a day: so in the long run each detector says as much as its budget, whatever its scores'
     law is. What a detector does not use is not given to others. Time is the record's: a fall per day
     is a fall per event times the events of a day.
+
+    An episode speaks again before its hour is over if a finding is ten times rarer than all before, and
+    once if findings come as thick as its usual ones hardly would by chance: a false alarm must not
+    hide the true one that follows it.
 
     A detector that has more to say than any budget, for days, is ill: what it says is logged and
     suggests nothing until it is well again.
@@ -110,12 +119,15 @@ class AlarmBudget:
         """Whether a finding of so much -log10 p is said, only logged, or not said at all."""
         account = self.account(detector)
         self._fade(account, self.target(detector, level), now)
+        account.heard += 1
         key = f"{detector}/{pattern[:_PATTERN_CHARACTERS]}"
         episode = self.episodes.get(key)
         if episode is not None and now < episode.since + QUIET_SECONDS:
-            if rarity < episode.highest + BEYOND:
+            crowd = 0.0 if episode.crowded else _crowd(episode, account, now)
+            if max(rarity, crowd) < episode.highest + BEYOND:
                 return "muted"
-            episode.highest = rarity
+            episode.crowded |= crowd > rarity
+            rarity = episode.highest = max(rarity, crowd)
             beyond = episode.said
         else:
             account.offered += 1
@@ -177,16 +189,35 @@ class AlarmBudget:
 
     def _fade(self, account: Account, target: float, now: float) -> None:
         """Time passes: the threshold falls, the counts fade."""
+        account.began = account.began or now
         days = max(now - account.at, 0.0) / DAY_SECONDS if account.at else 0.0
         account.at = max(account.at, now)
         account.threshold = max(account.threshold - ETA * target * days, LOWEST)
         left = exp(-days / HEALTH_DAYS)
+        account.heard *= left
         account.offered *= left
         account.muted *= left
 
     def _begin(self, key: str, now: float, rarity: float) -> Episode:
         self.episodes.pop(key, None)
-        episode = self.episodes[key] = Episode(now, rarity)
+        episode = self.episodes[key] = Episode(now, rarity, minute=now, count=1)
         if len(self.episodes) > _PATTERNS_MAX:
             del self.episodes[next(iter(self.episodes))]
         return episode
+
+
+def _crowd(episode: Episode, account: Account, now: float) -> float:
+    """-log10 of the chance of so many findings within a minute, at the usual pace of the detector."""
+    if now >= episode.minute + CROWD_SECONDS:
+        episode.minute, episode.count = now, 0
+    episode.count += 1
+    if episode.count < CROWD_MIN:
+        return 0.0
+    known = min(max(now - account.began, QUIET_SECONDS), HEALTH_DAYS * DAY_SECONDS)
+    usual = max(account.heard - episode.count, 1.0) / known * CROWD_SECONDS
+    if usual >= episode.count:
+        return 0.0
+    chance = exp(-usual)
+    for k in range(1, episode.count + 1):
+        chance *= usual / k
+    return rounded(-log10(max(chance, 1e-16)))

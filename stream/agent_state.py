@@ -143,7 +143,7 @@ class AgentState:
     rates: dict[str, CallRate] = field(default_factory=dict)
     errors: ErrorRate = field(default_factory=_all_tools)
     day: CostCap = field(default_factory=lambda: CostCap(daily=True))
-    vector: StepVector = field(default_factory=StepVector)
+    vectors: dict[str, StepVector] = field(default_factory=dict)  # by action: tools, models
     drift: SlowDrift = field(default_factory=SlowDrift)
     models: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by bundle, that it called
     reference: dict[str, tuple[str, ...]] = field(
@@ -213,6 +213,13 @@ class AgentState:
         if known is None:
             task = task if len(self.run_costs) < TASKS_MAX else ""
             known = self.run_costs.setdefault(task, RunCost())
+        return known
+
+    def vector(self, action: str) -> StepVector:
+        """How steps of one action usually are: between a tool's call and a model's lie two worlds."""
+        known = self.vectors.get(action)
+        if known is None:
+            known = self.vectors[action] = StepVector()
         return known
 
     def bundle(self, name: str) -> BundleState:

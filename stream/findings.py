@@ -158,7 +158,9 @@ def _shape(agent: AgentState, step: Step) -> Iterator[Finding]:
         step.duration_us / MICRO, step.cost_usd, step.input_tokens + step.output_tokens,
         step.status == "error", step.action == "tool" and agent.file.access(step.tool) != "read",
     )  # fmt: skip
-    yield from _annotated("step_vector", agent.vector, features, step.tool or step.model)
+    yield from _annotated(
+        "step_vector", agent.vector(step.action), features, step.tool or step.model
+    )
 
 
 def _annotated(name: str, detector: Detector, value: Any, what: str) -> Iterator[Finding]:

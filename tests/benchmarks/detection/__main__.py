@@ -3,6 +3,7 @@
     python -m tests.benchmarks.detection nab [--data DIR] [--report FILE] [--plots DIR]
     python -m tests.benchmarks.detection dojo …
     python -m tests.benchmarks.detection versions [--report FILE]
+    python -m tests.benchmarks.detection azure [--data FILE] [--report FILE]
     python -m tests.benchmarks.detection month [--days 30] [--agents 100] [--report FILE]
     python -m tests.benchmarks.detection who_when [--data DIR] [--report FILE]
 
@@ -12,7 +13,7 @@ Each part is a module of its own with the same arguments: `python -m tests.bench
 import runpy
 import sys
 
-NAMES = ("nab", "dojo", "versions", "month", "who_when")
+NAMES = ("nab", "dojo", "versions", "month", "azure", "who_when")
 
 
 def main() -> None:

@@ -55,6 +55,20 @@ def test_one_episode_is_one_alarm() -> None:
     assert (other, later) == ("said", "said")
 
 
+def test_findings_that_come_thick_speak_once_more() -> None:
+    """A false alarm does not hide the fault that follows it, and a fault says so once."""
+    budget, now = AlarmBudget(), 1e9
+    for i in range(20):  # its usual pace: one in six hours
+        budget.offer("d", "m", 3.0, "annotation", now + i * 6 * QUIET_SECONDS)
+    now += 19 * 6 * QUIET_SECONDS
+    slowly = [budget.offer("d", "m", 3.0, "annotation", now + 600 * i) for i in (1, 2, 3)]
+    thick = [budget.offer("d", "m", 3.0, "annotation", now + 2400 + i) for i in range(20)]
+
+    assert slowly == ["muted"] * 3
+    assert thick.count("said") == 1
+    assert thick.index("said") <= 4
+
+
 def test_labels_move_the_shares_and_silence_nobody() -> None:
     """False alarms give room to those who are right; one in twenty stays to the worst."""
     budget = AlarmBudget()

@@ -58,7 +58,7 @@ def test_an_agent_that_has_lived_comes_back() -> None:
     assert list(again.breakers()) == list(state.breakers())
     assert again.tools["tool-1"].errors.evidence() == state.tools["tool-1"].errors.evidence()
     for features in ({"cost": 1.0, "tokens": 2.0}, {"cost": 9.0, "tokens": 0.0}):
-        assert again.vector.update(features) == state.vector.update(features)
+        assert again.vector("tool").update(features) == state.vector("tool").update(features)
     assert pickle.dumps(loads(pickle.dumps(again))) == pickle.dumps(again)
 
 
