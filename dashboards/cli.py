@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "failures": ("failures", "how often each kind of failure was found, and what each is"),
     "incidents": ("incidents", "what people were told of; say whether it was real, signed"),
     "sql": ("sql", "ask ClickHouse, reading only"),
-    "replay": ("replay", "compute all decisions again from the stored inputs"),
+    "replay": ("replay", "compute decisions again: as they were, or under another file"),
     "doctor": ("doctor", "look for what is missing or wrong, and say how to mend it"),
     "dashboards": ("dashboards", "publish the dashboards to a Grafana"),
     "registry": ("registry", "check, compare, publish or suggest the agents' files"),

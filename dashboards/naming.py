@@ -1,4 +1,6 @@
-"""How people name an agent, or a scope, on the command line."""
+"""How people name an agent, a scope or a moment on the command line."""
+
+from datetime import UTC, datetime
 
 from tracefuse.control import SCOPES, agent_scope
 from tracefuse.errors import ConfigError
@@ -27,3 +29,21 @@ def scope_of(text: str) -> str:
     if text == "fleet" or text.partition(":")[0] in SCOPES[:-1]:
         return text
     return agent_scope(*agent_of(text))
+
+
+_AGO = {"m": 60, "h": 3600, "d": 86_400}
+
+
+def moment(text: str, now: float) -> float:
+    """A moment (s, UTC): so long before `now`, or a date in ISO 8601. Raises `ConfigError`.
+
+    >>> moment("2h", 10_000.0), moment("1970-01-01T01:00", 0.0), moment("1970-01-02T00:00+01:00", 0.0)
+    (2800.0, 3600.0, 82800.0)
+    """
+    if text[-1:] in _AGO and text[:-1].isdecimal():
+        return now - int(text[:-1]) * _AGO[text[-1]]
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"time {text!r}: give 30m, 2h, 7d, or 2026-05-17T14:30 (UTC)") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -26,7 +26,7 @@ async def judge(
     """
     if not incident.agent_id:
         raise NotCounted(
-            f"{incident.incident_id} is of the whole tenant {incident.tenant}, of no agent's detector"
+            f"{incident.incident_id} is of several agents of {incident.tenant}: judge those of its agents"
         )
     if not 0 < len(by) <= NAME_CHARACTERS_MAX or not 0 < len(reason) <= REASON_CHARACTERS_MAX:
         raise NotCounted(

@@ -187,6 +187,17 @@ def _load_base(path: Path) -> Base:
         raise ConfigError(f"base {path}: {error}") from error
 
 
+def part(path: Path, topic: str, number: int) -> tuple[Marker, dict[str, bytes]]:
+    """One partition of a base. Raises `ConfigError` to the operator: another build, or not in it."""
+    base = _load_base(path)
+    if base.build != build():
+        raise ConfigError(f"base {path}: it is of build {base.build}, this one is {build()}")
+    for of, n, marker, cells in base.parts:
+        if (of, n) == (topic, number):
+            return marker, cells
+    raise ConfigError(f"base {path}: it lacks {topic}/{number}")
+
+
 async def _checkpoints(settings: Settings, keys: Keys) -> dict[tuple[str, int], Saved]:
     readers = await checkpoint.read(
         settings.bootstrap, range(TOPICS[EVENTS].partitions), keys.state_key

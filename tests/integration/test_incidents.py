@@ -5,17 +5,21 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 import tracefuse
 from dashboards import cli
 from ingest import keys
-from ingest.agent_file import AgentFile, Owner, Tool
+from ingest.agent_file import AgentFile, Budgets, Owner, Tool
 from ingest.keys import Keys
 from ingest.provision import provision
+from ingest.reading import reader
 from ingest.settings import Settings
+from ingest.topics import APPROVALS, CONTROL_LOG, INCIDENTS, REGISTRY, SIGNALS, TOPICS, VERDICTS
 from stream import replay
 from stream.registration import publish
 from tests.sinking import client
@@ -26,7 +30,20 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 PATIENCE = 60.0
 TOOL = "crm.find"
-FILE = AgentFile("refunds", tenant="acme", owner=Owner("Payments"), tools={TOOL: Tool()})
+FILE = AgentFile(
+    "refunds", tenant="acme", owner=Owner("Payments"), tools={TOOL: Tool()},
+    budgets=Budgets(run_usd=10.0),
+)  # fmt: skip
+POLICY = """
+agent = "refunds"
+tenant = "acme"
+[owner]
+name = "Payments"
+[tools]
+"crm.find" = { access = "read" }
+[budgets]
+run_usd = %.1f
+"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,27 @@ class Stack:
                     return trace.trace_id
                 time.sleep(0.05)
         raise AssertionError("the loop was never stopped")
+
+    def spend(self, calls: int, dollars: float) -> str:
+        """A run whose calls are not alike and cost so much each; its trace id."""
+        with self.fuse.trace() as trace:
+            for order in range(calls):
+                with trace.tool(TOOL, {"order": order}) as call:
+                    call.usage(cost_usd=dollars)
+                    call.result(f"order {order}")
+        done = (
+            f"SELECT count() FROM steps_final WHERE trace_id = '{trace.trace_id}' AND status = 'ok'"
+        )
+        until(lambda: self.rows(done) == [(calls,)], "the run was never stored")
+        return trace.trace_id
+
+    async def ends(self) -> dict[str, int]:
+        """How much stands on each topic that time alone does not fill."""
+        said = (SIGNALS, CONTROL_LOG, VERDICTS, INCIDENTS, APPROVALS, REGISTRY)
+        async with reader(self.settings.bootstrap) as consumer:
+            places = [TopicPartition(t, n) for t in said for n in range(TOPICS[t].partitions)]
+            found = await consumer.end_offsets(places)
+        return {f"{place.topic}/{place.partition}": end for place, end in found.items()}
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -115,3 +153,31 @@ def test_a_person_judges_an_incident(stack: Stack, capsys: pytest.CaptureFixture
     report = asyncio.run(verified(stack.settings, stack.keys))
     assert report.exit_code == replay.SAME, report.differences
     assert report.compared["incident_label"] == 2
+
+
+def test_a_lower_cap_shows_what_it_would_have_stopped(
+    stack: Stack, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The dear run, not the cheap one, with the sentence; the same file changes nothing; none is written."""
+    dear, cheap = stack.spend(5, 1.5), stack.spend(5, 0.1)
+    policy, before = tmp_path / "refunds.toml", asyncio.run(stack.ends())
+    asked = ["replay", "--since", "1h", "--policy", str(policy)]
+
+    policy.write_text(POLICY % 10.0)
+    assert cli.main(asked) == 0
+    assert "no difference in" in capsys.readouterr().out
+
+    policy.write_text(POLICY % 4.0)
+    assert cli.main(asked) == 1
+    told = capsys.readouterr().out
+    assert cli.main([*asked, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    (stop,) = [change for change in found["changes"] if change["kind"] == "stop"]
+    assert (stop["how"], stop["what"], stop["trace_id"]) == ("appears", "cost_cap", dear)
+    assert f"run {dear}" in told and stop["sentence"] in told and cheap not in told
+    assert found["unmade"] == {dear: 2}
+
+    assert cli.main(["replay", "--since", "soon", "--policy", str(policy)]) == cli.USAGE
+    policy.write_text(POLICY % -1.0)
+    assert cli.main(asked) == cli.USAGE
+    assert asyncio.run(stack.ends()) == before
