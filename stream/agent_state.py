@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from detectors import (
     CallRate,
@@ -31,6 +33,9 @@ from stream.agreements import Agreed, Alarm, Pending, Sampling
 from stream.breaker import Breaker, State
 from stream.budgets import Ledger
 from tracefuse.control import agent_scope, bundle_scope, run_scope, tool_scope
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(AgentFile).decode
 
 RUNS_MAX = 256  # open runs of one agent
 HALVES_MAX = 256  # runs that wait for their shadow, or for what they repeat
@@ -175,6 +180,18 @@ class AgentState:
     prices: dict[str, PriceMismatch] = field(default_factory=dict)  # by model
     planted: dict[str, Planted] = field(default_factory=dict)  # by keyed hash
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        # The file by name: pickle keeps its fields by place, and another build has others.
+        known: dict[str, Any] = object.__getstate__(self)[1]  # type: ignore[index]
+        return None, known | {"file": _pack(self.file)}
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        known = state[1]
+        for name in self.__slots__:
+            if name in known:
+                setattr(self, name, known[name])
+        self.file = _unpack(known["file"])
 
     def run(self, trace_id: str) -> RunState:
         known = self.runs.get(trace_id)

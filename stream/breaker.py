@@ -12,6 +12,7 @@ falls; `turn` is the record's offset, which orders commands even when a breaker 
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
+from typing import Any
 from zlib import crc32
 
 
@@ -103,6 +104,15 @@ class Breaker:
     auto_close: bool = True
     out: tuple[tuple[str, float], ...] = ()  # probes on their way: call id, start
     clean: int = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # By name: what `dataclass` gives to frozen slots goes by place, and another build has others.
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name in self.__slots__:
+            if name in state:
+                object.__setattr__(self, name, state[name])
 
     @property
     def wait(self) -> float:

@@ -21,6 +21,7 @@ _DECIDING = (
     (ingest, "rules.py"),
     (ingest, "toml_lines.py"),
     (ingest, "topics.py"),
+    (stream, "agent_cells.py"),
     (stream, "agent_state.py"),
     (stream, "agreements.py"),
     (stream, "alarm.py"),

@@ -5,7 +5,6 @@ next record of its partition. What the detectors find is in `findings`, what sto
 `commanding`, what waits for a person in `asking`, what people say afterwards in `reviewing` and `judging`.
 """
 
-import pickle
 from math import inf
 
 import msgspec
@@ -38,6 +37,7 @@ from stream import (
     sequences,
     spending,
 )
+from stream.agent_cells import Cells
 from stream.agent_state import AgentState, RunState, new_agent
 from stream.asking import Asking
 from stream.brake import Brakes
@@ -50,7 +50,6 @@ from stream.partition import Marker, Partition, Snapshot
 from stream.reviewing import Reviewing
 from stream.roll import Count, Roll
 from stream.saying import Saying
-from stream.unpickle import loads
 from stream.withholding import Withholding
 from tracefuse import wire
 from tracefuse.control import Command
@@ -79,15 +78,24 @@ class Detect:
         The partition.
     verifier
         Checks what people ordered.
+    build
+        What decides, 16 hex digits: a checkpoint of another is brought into shape.
     """
 
     topic = INBOX
 
-    def __init__(self, number: int, verifier: CommandVerifier, agents_max: int = AGENTS_MAX):
+    def __init__(
+        self,
+        number: int,
+        verifier: CommandVerifier,
+        agents_max: int = AGENTS_MAX,
+        build: str = "0" * 16,
+    ):
+        cells = Cells(build)
         self.number = number
         self.verifier = verifier
         self.partition: Partition[AgentState] = Partition(
-            new_agent, pickle.dumps, loads, agents_max, gone=lambda agent: self._roll.gone(agent)
+            new_agent, cells.dump, cells.load, agents_max, gone=lambda agent: self._roll.gone(agent)
         )
         self._roll = Roll()
         self._saying = Saying(number)

@@ -98,7 +98,7 @@ def cores(keys: Keys) -> Cores:
     verifier = CommandVerifier(keys.command_keys)
     return {
         EVENTS: lambda number: Join(number, keys.master),
-        INBOX: lambda number: Detect(number, verifier),
+        INBOX: lambda number: Detect(number, verifier, build=build()),
     }
 
 

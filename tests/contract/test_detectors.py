@@ -35,6 +35,7 @@ from detectors import (
     step_features,
 )
 from ingest import agent_file
+from stream.agent_cells import upgraded
 
 Arguments = tuple[Any, ...]
 ROOT = Path(__file__).parents[2]
@@ -321,6 +322,14 @@ def test_a_clone_is_fresh_and_shares_nothing(name: str) -> None:
     assert repr(clone) == repr(detector)
     assert clone.n == 0
     assert play(clone, stream(name, 300)) == play(DETECTORS[name](), stream(name, 300))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_it_has_all_its_parts_from_the_start(name: str) -> None:
+    """What has seen much is made of the same parts as what is new; else an upgrade would begin it anew."""
+    detector = trained(name)
+
+    assert upgraded(detector) is detector
 
 
 def test_every_process_computes_the_same() -> None:

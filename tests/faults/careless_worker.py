@@ -1,16 +1,18 @@
-"""A worker that cares for one thing less about what it can't read: the controls of the tests of F07.
+"""A worker that cares for one thing less, or an older one: the controls of faults.
 
-Run: ``python -m tests.faults.careless_worker limitless|unconfirmed``.
+Run: ``python -m tests.faults.careless_worker limitless|unconfirmed|older|stubborn``.
 """
 
 import contextlib
+import pickle
 import sys
 from collections.abc import Iterable
 
 from aiokafka.errors import KafkaError
 
 from ingest.topics import DLQ
-from stream import app, dead_letters
+from stream import agent_cells, app, dead_letters
+from stream.agent_state import AgentState
 from stream.outputs import Line, Output
 from stream.publishing import Publisher
 
@@ -40,6 +42,29 @@ def unconfirmed() -> None:
     Publisher.publish = publish  # type: ignore[method-assign]
 
 
+def older() -> None:
+    """A build that had one detector less in each agent, and one part less in another."""
+    honest = agent_cells.Cells.dump
+
+    def dump(self: agent_cells.Cells, agent: AgentState) -> bytes:
+        less = pickle.loads(pickle.dumps(agent))
+        del less.drift, vars(less.errors)["consecutive"]
+        return honest(agent_cells.Cells("0" * 16), less)
+
+    agent_cells.Cells.dump = dump  # type: ignore[method-assign]
+
+
+def stubborn() -> None:
+    """It takes whatever a checkpoint holds for its own."""
+    agent_cells.upgraded = lambda value: value
+
+
 if __name__ == "__main__":
-    {"limitless": limitless, "unconfirmed": unconfirmed}[sys.argv[1]]()
+    ways = {
+        "limitless": limitless,
+        "unconfirmed": unconfirmed,
+        "older": older,
+        "stubborn": stubborn,
+    }
+    ways[sys.argv[1]]()
     app.main()

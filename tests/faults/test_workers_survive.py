@@ -176,3 +176,47 @@ def test_a_stop_outlives_its_worker(stack: Stack, tmp_path: Path) -> None:
         assert after[key].state in ("open", "half_open"), "nobody said that it may go on"
         assert after[key].term > command.term
         assert after[key].epoch >= command.epoch
+
+
+CARELESS = "tests.faults.careless_worker"
+
+
+@pytest.mark.parametrize(
+    ("worker", "lives"), [(("stream.app",), True), ((CARELESS, "stubborn"), False)]
+)
+def test_an_upgrade_goes_on(
+    stack: Stack, tmp_path: Path, worker: tuple[str, ...], lives: bool
+) -> None:
+    """A checkpoint of an older build: no stop ends, no worker either. One that takes it as it is ends."""
+    settings, keys = stack
+    processes = Processes(settings, tmp_path)
+
+    async def play() -> tuple[dict[str, Command], dict[str, Command], int | None]:
+        processes.start("w1", CARELESS, "older")
+        await asyncio.sleep(5.0)
+        for seconds in (8.0, 4.0):
+            until = asyncio.Event()
+            pouring = asyncio.create_task(pour(settings, keys, 5, until))
+            await asyncio.sleep(seconds)
+            until.set()
+            await pouring
+            if seconds == 8.0:
+                await asyncio.sleep(1.5)
+                processes.end("w1")
+                before = await standing(settings)
+                processes.start("w1", *worker)
+                await asyncio.sleep(5.0)
+        await asyncio.sleep(2.0)
+        return before, await standing(settings), processes.running["w1"].poll()
+
+    try:
+        before, after, ended = asyncio.run(play())
+    finally:
+        processes.stop()
+    stopped = {key: command for key, command in before.items() if command.state == "open"}
+
+    assert len(stopped) >= 3, "nothing stood open: the test proves nothing"
+    assert (ended is None) is lives, processes.log("w1")
+    if lives:
+        assert all(after[key].state in ("open", "half_open") for key in stopped)
+        assert all(after[key].term > command.term for key, command in stopped.items())
