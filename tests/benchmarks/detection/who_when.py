@@ -95,8 +95,8 @@ def score(cases: Sequence[Case], guess: Callable[[int], Guess]) -> dict[str, flo
     return {name: count / len(cases) for name, count in hits.items()}
 
 
-def measure(cases: Sequence[Case]) -> dict[str, dict[str, float]]:
-    """Ours beside two guesses that read nothing."""
+def guesses(cases: Sequence[Case]) -> dict[str, Callable[[int], Guess]]:
+    """Ours, and two that read nothing; each names agent and step of a case by its number."""
     places = [case.truth[1] / len(case.transcript) for case in cases]
 
     def mean_position(number: int) -> Guess:
@@ -104,10 +104,36 @@ def measure(cases: Sequence[Case]) -> dict[str, dict[str, float]]:
         return at_position(cases[number].transcript, statistics.mean(others) if others else 0.5)
 
     return {
-        "tracefuse": score(cases, lambda n: named(cases[n].transcript)),
-        "mean position": score(cases, mean_position),
-        "most frequent agent": score(cases, lambda n: most_frequent(cases[n].transcript)),
+        "tracefuse": lambda n: named(cases[n].transcript),
+        "mean position": mean_position,
+        "most frequent agent": lambda n: most_frequent(cases[n].transcript),
     }
+
+
+def measure(cases: Sequence[Case]) -> dict[str, dict[str, float]]:
+    """Shares of runs for each of the guesses."""
+    return {who: score(cases, guess) for who, guess in guesses(cases).items()}
+
+
+def pairs(cases: Sequence[Case]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Against each other guess: runs in which only ours is right, and in which only the other is."""
+    right: dict[str, dict[str, list[bool]]] = {
+        who: {
+            "agent": [guess(n)[0] == case.truth[0] for n, case in enumerate(cases)],
+            "within_one": [abs(guess(n)[1] - case.truth[1]) <= 1 for n, case in enumerate(cases)],
+        }
+        for who, guess in guesses(cases).items()
+    }
+    ours = right.pop("tracefuse")
+    return {
+        who: {what: _only(ours[what], theirs[what]) for what in ours}
+        for who, theirs in right.items()
+    }
+
+
+def _only(ours: list[bool], theirs: list[bool]) -> tuple[int, int]:
+    both = list(zip(ours, theirs, strict=True))
+    return sum(a and not b for a, b in both), sum(b and not a for a, b in both)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,6 +151,10 @@ def main(arguments: list[str] | None = None) -> int:
     for who, shares in found.items():
         row = (f"{s:>8.1%} ({_error(s, len(cases)):.1%})" for s in shares.values())
         print(f"{who:<22}{''.join(f'{text:>15}' for text in row)}")
+    beside = pairs(cases)
+    for who, counts in beside.items():
+        told = ", ".join(f"{what} {a} to {b}" for what, (a, b) in counts.items())
+        print(f"right only ours to only {who}: {told}")
     with_evidence = sum(bool(pieces(case.transcript)) for case in cases)
     print(f"with any evidence: {with_evidence}; in the others the first act was named")
     ours = found["tracefuse"]
@@ -135,8 +165,8 @@ def main(arguments: list[str] | None = None) -> int:
          "measured": ours["within_one"]},
     ]  # fmt: skip
     if options.report is not None:
-        told = {"figures": figures, "runs": len(cases), "shares": found}
-        options.report.write_text(json.dumps(told, indent=1) + "\n")
+        report = {"figures": figures, "runs": len(cases), "shares": found, "pairs": beside}
+        options.report.write_text(json.dumps(report, indent=1) + "\n")
     return 0 if all(kept(figure) for figure in figures) else 2
 
 

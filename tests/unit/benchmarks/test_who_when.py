@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.benchmarks.detection import who_when
-from tests.benchmarks.detection.who_when import measure, most_frequent, named, read
+from tests.benchmarks.detection.who_when import measure, most_frequent, named, pairs, read
 from tests.benchmarks.detection.who_when_text import Kind, Said, pieces
 
 ASK = "Please open the list of schools and note the opening hours of each one"
@@ -80,6 +80,7 @@ def test_a_folder_is_scored(tmp_path: Path) -> None:
     assert most_frequent(case.transcript)[0] == "planner"
     assert measure([case])["tracefuse"] == {"agent": 1.0, "step": 1.0, "within_one": 1.0}
     assert measure([case])["most frequent agent"]["agent"] == 0.0
+    assert pairs([case])["most frequent agent"]["agent"] == (1, 0)
 
 
 def test_the_truth_is_not_read_first(tmp_path: Path) -> None:
