@@ -28,6 +28,7 @@ from detectors.silence import Silence
 from detectors.slow_drift import SlowDrift
 from detectors.step_vector import StepVector, step_features
 from detectors.tainted_argument import TaintedArgument
+from detectors.tool_changed import ToolChanged
 
 __all__ = [
     "CATALOGUE",
@@ -57,6 +58,7 @@ __all__ = [
     "StatisticalDetector",
     "StepVector",
     "TaintedArgument",
+    "ToolChanged",
     "Walk",
     "step_features",
 ]
@@ -82,6 +84,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "run_cost": RunCost,
     "context_growth": ContextGrowth,
     "memory_influence": MemoryInfluence,
+    "tool_changed": ToolChanged,
 }
 
 
@@ -149,4 +152,5 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "context_growth": Entry("D06", "rule", "run", "annotate", "medium"),
     "memory_influence": Entry("D26", "rule", "call", "step-up", "high", "annotate", "medium"),
+    "tool_changed": Entry("D22", "rule", "agent x tool", "step-up", "high"),
 }

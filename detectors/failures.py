@@ -130,6 +130,12 @@ FAILURES: dict[str, Failure] = {
         "What an order planted acts in every later run; agents note down what is merely listed every day.",
         ("ASI06", "ASI01"), ("AML.T0080.000", "AML.T0086"),
     ),
+    "tool_changed": Failure(
+        "Changed tool", "A tool describes itself otherwise than before, in the same version.",
+        "hash of the description", "the description that was approved, or first seen in this version",
+        "The model reads a description as instructions, so whoever changed it may steer the agent.",
+        ("ASI04", "ASI01"), ("AML.T0081", "AML.T0053"),
+    ),
     "price_mismatch": Failure(
         "Changed price", "A model's tokens cost more or less, call after call, than in its first calls.",
         "cost of the newest call, as a share of what its tokens cost at first", "what they cost at first",

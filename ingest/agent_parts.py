@@ -16,7 +16,7 @@ Detector = Literal[
     "error_rate", "error_baseline", "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
     "exact_loop", "no_progress", "step_vector", "sequence_surprise", "canary_rate", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
-    "context_growth", "memory_influence",
+    "context_growth", "memory_influence", "tool_changed",
 ]  # fmt: skip
 
 # Part of every key and scope, where a slash separates; as long as an event's own names at most.

@@ -25,6 +25,7 @@ from detectors import (
     Silence,
     SlowDrift,
     StepVector,
+    ToolChanged,
     Walk,
 )
 from detectors.alarm_budget import AlarmBudget
@@ -87,6 +88,7 @@ class ToolState:
     baseline: ErrorBaseline = field(default_factory=ErrorBaseline)
     latency: LatencyQuantile = field(default_factory=LatencyQuantile)
     usual_latency: LatencyBaseline = field(default_factory=LatencyBaseline)
+    described: ToolChanged | None = None  # None until a call told how the tool describes itself
 
 
 @dataclass(slots=True)

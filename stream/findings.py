@@ -7,7 +7,7 @@ breaker follows is decided in `detect`.
 from collections.abc import Iterator
 from typing import Any
 
-from detectors import CallRate, Detector, TaintedArgument, step_features
+from detectors import CallRate, Detector, TaintedArgument, ToolChanged, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step, Value
 from stream import canary, changed, progressing, remembering, sentences, sequences, spending
@@ -26,6 +26,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.spooled:
         return
     yield from _taint(agent, step)
+    yield from _changed(agent, step)
     yield from remembering.influence(agent, step)
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
@@ -60,6 +61,19 @@ def _taint(agent: AgentState, step: Step) -> Iterator[Finding]:
     }  # fmt: skip
     words = sentences.tainted_argument(step.tool, evidence)
     yield Finding("tainted_argument", words, evidence, warning=not taint.fires)
+
+
+def _changed(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """A tool that describes itself otherwise than under the same version before. Said once a run."""
+    if step.held is None or not step.held.descriptor:
+        return
+    tool, declared = agent.tool(step.tool), agent.file.tools.get(step.tool)
+    approved, version = (declared.descriptor, declared.version) if declared else ("", "")
+    tool.described = tool.described or ToolChanged()
+    tool.described.update(step.held.descriptor, f"{version}/{step.bundle}"[:128], approved)
+    if tool.described.fires and "tool_changed" not in agent.run(step.trace_id).signals:
+        evidence = tool.described.evidence() | {"version": version, "bundle": step.bundle}
+        yield Finding("tool_changed", sentences.tool_changed(step.tool, evidence), evidence)
 
 
 def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:

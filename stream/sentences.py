@@ -200,6 +200,20 @@ that gives orders. The record should be put aside.'
     )
 
 
+def tool_changed(tool: str, evidence: Evidence) -> str:
+    """What a tool says of itself, and what it said.
+
+    >>> tool_changed("web.search", {"observed": "c3d4", "expected": {"descriptor": "a1b2"}})
+    'The tool `web.search` describes itself otherwise than it did in this version (c3d4, was a1b2), and no \
+new version was released. Read what it says now; if it is right, release it in a new version.'
+    """
+    return (
+        f"The tool `{tool}` describes itself otherwise than it did in this version "
+        f"({evidence['observed']}, was {evidence['expected']['descriptor']}), and no new version was "
+        "released. Read what it says now; if it is right, release it in a new version."
+    )
+
+
 def canary(bundle: str, what: str, evidence: Evidence) -> str:
     """How the canary goes wrong more often.
 

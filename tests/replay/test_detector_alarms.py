@@ -281,6 +281,17 @@ SCENARIOS = {
         delay_max=1,
         false_max=0,
     ),
+    # A tool server says something new of a tool, in the version that was released long ago.
+    "tool_changed": Scenario(
+        lambda rng, i: ("a1", ("stable", "canary")[rng.random() < 0.1]),
+        lambda rng, i: ("b2", "stable"),
+        starts=400,
+        lasts=5,
+        alarms=(400,),
+        found_min=20,
+        delay_max=1,
+        false_max=0,
+    ),
     # Another model answers under the same name, at twice the price.
     "price_mismatch": Scenario(
         _priced(1.0),
