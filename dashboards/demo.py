@@ -21,7 +21,7 @@ from dashboards.child import bound
 from dashboards.demo_facts import Account, quantiles
 from dashboards.demo_person import Person
 from dashboards.demo_progress import Progress
-from dashboards.demo_report import Report, report
+from dashboards.demo_report import Report, both, report
 from dashboards.demo_store import DemoStore
 from dashboards.output import Output
 from ingest.keys import Keys
@@ -29,6 +29,7 @@ from ingest.settings import Settings
 from ingest.simulate.fleet import prepare
 from ingest.simulate.journal import Change, Mark, Refusal, Tail, Told
 from ingest.simulate.roles import Role, fleet
+from ingest.simulate.scenarios import REST
 from tracefuse.clock import monotonic, now_us
 from tracefuse.errors import ConfigError
 
@@ -43,9 +44,12 @@ _ASK_S = 1.0
 
 
 def run_demo(
-    settings: Settings, keys: Keys, duration: float, rate: float, report_path: Path | None
-) -> int:
-    """Play all scenarios for `duration` seconds at `rate` events a second.
+    settings: Settings, keys: Keys, duration: float, rate: float, report_path: Path | None,
+    everything: bool = False,
+) -> int:  # fmt: skip
+    """Play the scenarios for `duration` seconds at `rate` events a second; with `everything`, then the rest.
+
+    The rest plays after the others and as long again: the agents of both at once are too many for a laptop.
 
     Returns
     -------
@@ -59,8 +63,10 @@ def run_demo(
     """
     if duration < DURATION_S_MIN:
         raise ConfigError(f"--duration must be at least {DURATION_S_MIN:.0f} s: faults need it")
-    roles = fleet()
-    made = Demo(settings, keys, roles).play(duration, rate)
+    made = Demo(settings, keys, fleet()).play(duration, rate)
+    if everything:
+        rest = Demo(settings, keys, fleet(REST, healthy=0)).play(duration, rate)
+        made = both(made, rest)
     if report_path is not None:
         report_path.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
     for line in summary(made):
@@ -124,7 +130,9 @@ class Demo:
         command = [
             sys.executable, "-m", "ingest.simulate", "--folder", str(self._folder),
             "--bootstrap", self._settings.bootstrap, "--tenant", self.tenant,
-            "--duration", str(duration), "--rate", str(rate),
+            "--duration", str(duration), "--rate", str(rate), "--healthy",
+            str(sum(not role.scenario for role in self._roles)),
+            *(f"--scenario={name}" for name in dict.fromkeys(r.scenario for r in self._roles if r.scenario)),
         ]  # fmt: skip
         with (self._folder / "fleet.log").open("wb") as log:
             return subprocess.Popen(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from dashboards.demo_facts import STOPPED, Account, Found, Ordered, Outcome, Stored
+from dashboards.demo_findings import found
 from dashboards.demo_refusals import agreed, incident_of, refused, replaced
 from ingest.simulate.journal import Call, Change
 from ingest.simulate.roles import Role
@@ -30,6 +31,8 @@ def outcome(role: Role, account: Account, stored: Stored) -> Outcome:
         return agreed(role, scenario, account, stored, signals)
     if scenario.person == "kills":
         return _kill_outcome(role, scenario, account, stored, orders)
+    if scenario.all_only and not scenario.must_stop:
+        return found(role, scenario, account, signals)
     if scenario.expected == "fallback":
         return replaced(role, scenario, account, stored)
     if scenario.gate:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from dashboards.demo_facts import STOPPED, Account, Ordered, Outcome, Quantiles, Stored, quantiles
+from dashboards.demo_findings import false_findings
 from dashboards.demo_outcome import outcome
 from ingest.simulate.journal import Exit
 from ingest.simulate.roles import Role, agent_file
@@ -85,8 +86,31 @@ def report(
         cpu_us_per_event=per_event | {"total": round(sum(per_event.values()), 2)},
         scenarios=outcomes,
         problems=[*_problems(counts, roles, accounts), *wrong]
+        + false_findings(roles, accounts, stored)
         + [f"{n} {words} without a fault" for words, n in refused.items()]
         + [f"{one.name}: {one.problem}" for one in outcomes if one.problem],
+    )
+
+
+def both(first: Report, rest: Report) -> Report:
+    """One report of two performances; times and CPU are those of the first, whose load is the usual one."""
+    counts = Counts(
+        **{
+            field: getattr(first.events, field) + getattr(rest.events, field)
+            for field in ("sent", "stored", "lost", "duplicates", "dead_lettered")
+        },
+        per_record_mean=first.events.per_record_mean,
+    )
+    return msgspec.structs.replace(
+        first,
+        duration_s=first.duration_s + rest.duration_s,
+        agents=first.agents + rest.agents,
+        events=counts,
+        false_trips=first.false_trips + rest.false_trips,
+        false_alarms=first.false_alarms + rest.false_alarms,
+        false_refusals=first.false_refusals + rest.false_refusals,
+        scenarios=[*first.scenarios, *rest.scenarios],
+        problems=[*first.problems, *rest.problems],
     )
 
 

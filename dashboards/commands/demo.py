@@ -16,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration", type=float, default=60.0, metavar="SECONDS")
     # So much two cores play beside the whole stack, and calls still get their verdicts in time.
     parser.add_argument("--rate", type=float, default=300.0, metavar="EVENTS_PER_SECOND")
+    parser.add_argument("--all", action="store_true", help="then also what needs a history")
     parser.add_argument("--report", type=Path, default=None, metavar="FILE")
     parser.add_argument("--keep", action="store_true", help="leave the stack up until Ctrl-C")
 
@@ -31,6 +32,7 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
             options.duration,
             options.rate,
             options.report,
+            options.all,
         )
         if options.keep and stack is not None:
             name = sys.argv[0]  # as it was called here, it can be called there

@@ -35,6 +35,10 @@ class Pace:
         self._rate = events_per_second
         self._due = now
 
+    def restart(self, now: float) -> None:
+        """Begin anew: what was emitted before counts no more."""
+        self._due = now
+
     def note(self, events: int) -> None:
         """Count events that were emitted."""
         self._due += events / self._rate

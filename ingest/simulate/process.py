@@ -74,21 +74,33 @@ class Work:
         self._role = role
         self._task = work.TASKS[role.task]
         self._random = random
+        scenario = SCENARIOS.get(role.scenario)
+        self._usual = scenario.usual if scenario else None
+        self.warm = scenario.warm if scenario else 0
+        """Runs of history that are still to be played, as fast as they go."""
+        self.habitual = self._usual is not None
+        """Whether whole runs keep to the rate, since their moves have times of their own."""
         self._bent = 0
         self.faulty = False
         """Whether the fault has begun."""
 
     def next(self, elapsed_s: float, left_s: float) -> Script:
         """Script of a run that begins so many seconds after the agent did, and before its end."""
+        if self.warm:
+            self.warm -= 1
+            return self._healthy()
         fault = self._role.fault
         due = fault is not None and 0 <= elapsed_s - fault.fault_at_s < fault.fault_s
         if fault is None or not due or left_s < CALM_S:
-            return work.script(self._task, self._random)
+            return self._healthy()
         self.faulty = True
         moment = Moment(elapsed_s - fault.fault_at_s, self._bent)
         self._bent += 1
         bent = fault.distort(self._task, moment, self._random)
-        return bent or work.script(self._task, self._random)
+        return bent or self._healthy()
+
+    def _healthy(self) -> Script:
+        return (self._usual or work.script)(self._task, self._random)
 
 
 class Life:
@@ -108,7 +120,7 @@ class Life:
         self._journal = Journal(errand.journal(role.agent))
         self._work = Work(role, Random(f"{errand.seed}/{role.agent}"))
         self._obeyed: set[str] = set()
-        pace = Pace(rate, monotonic())
+        pace = self._pace = Pace(rate, monotonic())
         places = [""] + ([role.fault.elsewhere] if role.fault and role.fault.elsewhere else [])
         self._fuses = {place: self._started(role, place) for place in places}
         self._players = {
@@ -161,11 +173,18 @@ class Life:
 
     def _run(self, elapsed_s: float, left_s: float) -> None:
         healthy = not self._work.faulty
+        warming = self._work.warm > 0
         script = self._work.next(elapsed_s, left_s)
         if healthy and self._work.faulty:
             self._journal.write(Mark(now_us(), "fault"))
         self._runs += 1
-        if not self._players[script.environment].play(script):
+        player = self._players[script.environment]
+        if self._work.habitual and not warming:
+            player.keep_pace()
+        refused = not player.play(script)
+        if warming and not self._work.warm:
+            self._pace.restart(monotonic())  # what comes now keeps to the rate again
+        if refused:
             self._refused += 1
             time.sleep(RETRY_S)
 

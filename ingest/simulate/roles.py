@@ -10,7 +10,7 @@ import msgspec
 from ingest.agent_toml import written
 from ingest.registry import Access, AgentFile, Budgets, Limits, Owner
 from ingest.simulate.scenario import HELD, Scenario
-from ingest.simulate.scenarios import SCENARIOS
+from ingest.simulate.scenarios import DEMO, SCENARIOS
 from ingest.simulate.work import TASKS
 from tracefuse.canonical import canonical
 from tracefuse.errors import ConfigError
@@ -54,13 +54,13 @@ class Role:
 
 
 def fleet(scenarios: Iterable[str] | None = None, healthy: int = HEALTHY) -> list[Role]:
-    """Roles of a fleet; by default of all scenarios. Raises `ConfigError` for an unknown one.
+    """Roles of a fleet; by default of those of the demo. Raises `ConfigError` for an unknown one.
 
     >>> [role.agent for role in fleet(["tool_loop"], healthy=1)]
     ['tool-loop', 'tool-loop-twin', 'refund-eu-1']
     """
     roles = []
-    for name in SCENARIOS if scenarios is None else scenarios:
+    for name in DEMO if scenarios is None else scenarios:
         if name not in SCENARIOS:
             raise ConfigError(f"scenario {name!r} is not one of {', '.join(SCENARIOS)}")
         agent, task = name.replace("_", "-"), SCENARIOS[name].task

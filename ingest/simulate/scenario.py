@@ -32,8 +32,8 @@ class Scenario:
     ----------
     expected
         What must come of it: a word of the catalogue (``stop-run``, ``open``, ``throttle``,
-        ``block-call``, ``step-up``, ``rollback``), ``alarm``, or ``fallback``: the user gets what the
-        agent's file declares.
+        ``block-call``, ``step-up``, ``rollback``, ``annotate``), ``alarm``, or ``fallback``: the user gets
+        what the agent's file declares.
     scope
         Kind of the scope that must change: ``run``, ``tool``, ``agent`` or ``bundle``; empty for an
         alarm, and where calls are refused one by one.
@@ -64,6 +64,12 @@ class Scenario:
         By tool, what it says of itself; the file approves exactly this.
     declares
         Further fields of the file.
+    usual
+        Healthy runs of the agent and its twin; None for those of the task.
+    warm
+        So many of them are played first, as fast as they go: the history that a detector needs.
+    all_only
+        Whether it is played by `tracefuse demo --all` only.
     """
 
     name: str
@@ -87,6 +93,9 @@ class Scenario:
     elsewhere: str = ""
     describes: Mapping[str, str] = field(default_factory=dict)
     declares: Mapping[str, Any] = field(default_factory=dict)
+    usual: Callable[[Task, Random], Script] | None = None
+    warm: int = 0
+    all_only: bool = False
 
     @property
     def stops(self) -> bool:

@@ -1,4 +1,4 @@
-"""Every scenario by its name. A new one is a file, and a line here."""
+"""Every scenario by its name. A new one is a file, and a line here; or a row in `habits`."""
 
 from ingest.simulate import (
     approval,
@@ -6,6 +6,7 @@ from ingest.simulate import (
     disallowed_tool,
     error_spike,
     failed_canary,
+    habits,
     killed,
     latency_collapse,
     malformed_output,
@@ -43,5 +44,12 @@ SCENARIOS: dict[str, Scenario] = {
         failed_canary.SCENARIO,
         promotion_refused.SCENARIO,
         malformed_output.SCENARIO,
+        *habits.HABITS,
     )
 }
+
+DEMO = [name for name, one in SCENARIOS.items() if not one.all_only]
+"""What `tracefuse demo` plays."""
+
+REST = [name for name, one in SCENARIOS.items() if one.all_only]
+"""What `tracefuse demo --all` plays besides."""

@@ -81,7 +81,8 @@ class Script:
     ``urgent`` scripts are played at their own times: a fault's latencies and pauses are its
     substance, and a steered rate must not change them. Where it says nothing else, it is of the
     version that the agent's file gives it, and in the environment where the agent belongs. ``form``
-    is what the user's answer must look like; ``malformed`` tells that this one does not.
+    is what the user's answer must look like; ``malformed`` tells that this one does not. ``shadowed`` runs
+    are repeated by the shadow bundle, where the agent's file has one.
     """
 
     task: str
@@ -94,6 +95,7 @@ class Script:
     environment: str = ""
     form: Any = None
     malformed: bool = False
+    shadowed: bool = False
 
 
 def forbidden(script: Script) -> Script:

@@ -1,0 +1,116 @@
+"""Scenarios with a history are true: their detector finds the fault and is silent about the twin."""
+
+from random import Random
+
+import pytest
+
+from detectors import CATALOGUE
+from ingest.simulate import work
+from ingest.simulate.process import Work
+from ingest.simulate.roles import Role, agent_file, fleet
+from ingest.simulate.scenarios import DEMO, REST, SCENARIOS
+from ingest.simulate.script import Act, Ask, Script
+from stream.registering import sealed
+from tests.pipe import REGISTRY, TENANT, Pipe, Told, signals, trace_id
+from tracefuse.events import Event
+from tracefuse.orders import ordered
+
+ROLES = fleet(REST, healthy=0)
+# Played by people alone, or by nobody: what a fleet that starts anew each time can't show.
+UNPLAYED: set[str] = set()
+FAULTY_RUNS = 60
+TWIN_RUNS = 20
+
+
+def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Event]:
+    """The events of a run, as the SDK would send them."""
+    declared = agent_file(role, TENANT).bundles
+    share = declared["canary"].share if "canary" in declared else 0.0
+    track = "shadow" if shadow_of else "canary" if Random(run).random() < share else "stable"
+    bundle = declared[track].hash if declared else ""
+    one = Told(role.agent, trace_id(2 * run + bool(shadow_of)))
+    made = [one("run.start", bundle=bundle, attrs={"shadow_of": shadow_of} if shadow_of else {})]
+    for n, move in enumerate(script.moves):
+        if isinstance(move, Act):
+            failed = bool(move.error) or bool(bundle and move.fails_in == bundle)
+            said = {
+                "status": "error" if failed else "ok",
+                "duration_us": int(move.latency_ms * 1e3),
+            }
+            asked, answered = one.call(n, move.tool, args_hash=str(move.args), **said)
+            asked.bundle = answered.bundle = bundle
+            made += [asked, answered]
+        elif isinstance(move, Ask):
+            call = {"call_id": f"m-{n}", "model": move.model}
+            made += [one("llm.request", **call), one(
+                "llm.response", status="ok", duration_us=int(move.latency_ms * 1e3), **call,
+                input_tokens=move.input_tokens, output_tokens=move.output_tokens,
+                cost_usd=move.cost_usd,
+            )]  # fmt: skip
+    return [*made, one("run.end", status="ok", bundle=bundle)]
+
+
+def found(role: Role) -> tuple[int, int]:
+    """How often the scenario's detector spoke before the fault, and after it began."""
+    scenario, pipe, job = SCENARIOS[role.scenario], Pipe(), Work(role, Random(7))
+    pipe.tell(sealed(agent_file(role, TENANT), REGISTRY))
+    said = [0, 0]
+    for run in range(scenario.warm + (FAULTY_RUNS if role.faulty else TWIN_RUNS)):
+        script = job.next(scenario.fault_at_s, 1e6)
+        out = pipe.send(*told(role, script, run))
+        if script.shadowed and "shadow" in agent_file(role, TENANT).bundles:
+            out += pipe.send(*told(role, script, run, shadow_of=trace_id(2 * run)))
+        pipe.now += 0.5
+        said[job.faulty] += sum(s.detector == scenario.detector for s in signals(out))
+    return said[0], said[1]
+
+
+PLAYED = [role for role in ROLES if role.scenario != "injected_order"]
+
+
+@pytest.mark.parametrize("role", PLAYED, ids=lambda role: role.agent)
+def test_the_detector_finds_the_fault_and_only_the_fault(role: Role) -> None:
+    """Nothing is said of the history nor of the twin; the fault is found within sixty runs."""
+    before, after = found(role)
+
+    assert before == 0
+    assert (after > 0) == role.faulty
+
+
+def test_an_injected_order_names_what_the_user_did_not() -> None:
+    """The page demands, the user is silent; in healthy runs the page lists what the user named."""
+    for role in ROLES:
+        if role.scenario != "injected_order":
+            continue
+        job = Work(role, Random(7))
+        for run in range(12):
+            script = job.next(1.0, 1e6)
+            page, mail = (move for move in script.moves if isinstance(move, Act))
+            hashes, _ = ordered(b"key", [page.result["text"]])
+
+            assert mail.args["to"] in page.result["text"]
+            assert mail.forbidden == (role.faulty and run >= SCENARIOS[role.scenario].warm)
+            assert (mail.args["to"] not in script.message) == mail.forbidden
+            assert bool(hashes) == mail.forbidden
+
+
+def test_every_detector_has_its_scenario() -> None:
+    """What `tracefuse demo --all` does not play is named, with the reason, in this file."""
+    played = {one.detector for one in SCENARIOS.values()}
+
+    assert set(CATALOGUE) - played == UNPLAYED
+    assert sorted([*DEMO, *REST]) == sorted(SCENARIOS)
+
+
+def test_each_has_a_twin_with_the_same_file_and_habits() -> None:
+    """Twin and faulty agent differ in the fault alone."""
+    for name in REST:
+        faulty, twin = (role for role in ROLES if role.scenario == name)
+        mine, other = agent_file(faulty, "t"), agent_file(twin, "t")
+
+        assert (mine.limits, mine.tools, mine.bundles) == (other.limits, other.tools, other.bundles)
+        assert faulty.fault is not None and twin.fault is None
+        jobs = [Work(role, Random(1)) for role in (faulty, twin)]
+        for _ in range(SCENARIOS[name].warm):
+            assert len({str(job.next(0.0, 60.0)) for job in jobs}) == 1
+        assert work.TASKS[faulty.task] is work.TASKS[twin.task]
