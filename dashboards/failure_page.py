@@ -31,9 +31,6 @@ _OWNERS: dict[str, tuple[str, str, str, str]] = {
     ),
     "approval": ("call", "`step-up`, `log`", "stream/asking.py", "tests/unit/stream/test_approving.py"),
     "brake": ("tenant", "`step-up`", "stream/braking.py", "tests/unit/stream/test_brake.py"),
-    "detector_health": (
-        "agent x detector", "`annotate`", "stream/budgeting.py", "tests/unit/stream/test_budgeting.py"
-    ),
     "shared_cause": ("tenant x node", "`log`", "stream/sharing.py", "tests/unit/stream/test_shared_cause.py"),
     "review": ("call", "`log`", "stream/reviewing.py", "tests/unit/stream/test_reviewing.py"),
     "detector_health": (

@@ -7,7 +7,7 @@ import time
 import tracefuse
 from ingest.simulate.journal import Call, Journal, Mark, Refusal, Told
 from ingest.simulate.pace import Pace
-from ingest.simulate.script import Act, Ask, Freeze, Know, Move, Say, Script
+from ingest.simulate.script import Act, Ask, Freeze, Keep, Know, Move, Say, Script
 from tracefuse.clock import monotonic, now_us
 from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
 
@@ -70,7 +70,7 @@ class Player:
         self._pace.note(_FRAME)
         trace.input(script.message)
         for move in script.moves:
-            if self.stopping:
+            if self.stopping and not script.whole:
                 break
             if not script.urgent:
                 self.keep_pace()
@@ -95,6 +95,10 @@ class Player:
                 self._ask(trace, move, scale)
             case Act():
                 self._act(trace, move, scale)
+            case Keep(reads=True):
+                trace.memory_read(move.key, move.value)
+            case Keep():
+                trace.memory_write(move.key, move.value)
             case Freeze():
                 self._journal.write(Mark(now_us(), "freeze"))
                 os.kill(os.getpid(), signal.SIGSTOP)

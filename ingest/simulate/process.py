@@ -78,6 +78,7 @@ class Work:
         self._usual = scenario.usual if scenario else None
         self.warm = scenario.warm if scenario else 0
         """Runs of history that are still to be played, as fast as they go."""
+        self.starts_s = scenario.starts_s if scenario else 0.0
         self.habitual = self._usual is not None
         """Whether whole runs keep to the rate, since their moves have times of their own."""
         self._bent = 0
@@ -157,10 +158,17 @@ class Life:
         while monotonic() < until and any(f.held.grants is None for f in self._fuses.values()):
             time.sleep(_POLL_S)
 
+    def _wait(self, seconds: float) -> None:
+        until = min(monotonic() + seconds, self._errand.end)
+        while not self._stopping and monotonic() < until:
+            time.sleep(_POLL_S)
+
     def live(self) -> None:
         """Run after run; then deliver everything and leave a complete journal."""
         self._await_file()
+        self._wait(self._work.starts_s)
         began = monotonic()
+        self._pace.restart(began)
         self._journal.write(Ready(now_us(), os.getpid(), round(began - self._began, 4)))
         while not self._stopping and monotonic() < self._errand.end:
             now = monotonic()

@@ -71,7 +71,16 @@ class Freeze:
     """The process stops as if hung: no thread of it runs until somebody wakes it."""
 
 
-Move = Say | Know | Ask | Act | Freeze
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Something is written to the agent's memory, or read from it."""
+
+    key: str
+    value: Any
+    reads: bool = False
+
+
+Move = Say | Know | Ask | Act | Keep | Freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,8 @@ class Script:
     substance, and a steered rate must not change them. Where it says nothing else, it is of the
     version that the agent's file gives it, and in the environment where the agent belongs. ``form``
     is what the user's answer must look like; ``malformed`` tells that this one does not. ``shadowed`` runs
-    are repeated by the shadow bundle, where the agent's file has one.
+    are repeated by the shadow bundle, where the agent's file has one. ``whole`` ones end as they were
+    written even when it is time to stop: cut short, they would be unlike all others.
     """
 
     task: str
@@ -96,6 +106,7 @@ class Script:
     form: Any = None
     malformed: bool = False
     shadowed: bool = False
+    whole: bool = False
 
 
 def forbidden(script: Script) -> Script:

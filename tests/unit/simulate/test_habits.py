@@ -1,6 +1,7 @@
 """Scenarios with a history are true: their detector finds the fault and is silent about the twin."""
 
 from random import Random
+from typing import Any, Literal
 
 import pytest
 
@@ -22,18 +23,22 @@ FAULTY_RUNS = 60
 TWIN_RUNS = 20
 
 
+TRACKS: tuple[Literal["stable", "canary", "shadow"], ...] = ("stable", "canary", "shadow")
+
+
 def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Event]:
     """The events of a run, as the SDK would send them."""
     declared = agent_file(role, TENANT).bundles
     share = declared["canary"].share if "canary" in declared else 0.0
-    track = "shadow" if shadow_of else "canary" if Random(run).random() < share else "stable"
+    track = TRACKS[2 if shadow_of else Random(run).random() < share]
     bundle = declared[track].hash if declared else ""
     one = Told(role.agent, trace_id(2 * run + bool(shadow_of)))
     made = [one("run.start", bundle=bundle, attrs={"shadow_of": shadow_of} if shadow_of else {})]
     for n, move in enumerate(script.moves):
         if isinstance(move, Act):
             failed = bool(move.error) or bool(bundle and move.fails_in == bundle)
-            said = {
+            said: dict[str, Any] = {
+                "result_hash": str(move.result),
                 "status": "error" if failed else "ok",
                 "duration_us": int(move.latency_ms * 1e3),
             }
@@ -65,7 +70,9 @@ def found(role: Role) -> tuple[int, int]:
     return said[0], said[1]
 
 
-PLAYED = [role for role in ROLES if role.scenario != "injected_order"]
+# These two are about values in texts, which the SDK alone sees: the demo plays them.
+OF_TEXTS = {"injected_order", "poisoned_memory"}
+PLAYED = [role for role in ROLES if role.scenario not in OF_TEXTS]
 
 
 @pytest.mark.parametrize("role", PLAYED, ids=lambda role: role.agent)
@@ -73,7 +80,7 @@ def test_the_detector_finds_the_fault_and_only_the_fault(role: Role) -> None:
     """Nothing is said of the history nor of the twin; the fault is found within sixty runs."""
     before, after = found(role)
 
-    assert before == 0
+    assert before <= SCENARIOS[role.scenario].tolerated
     assert (after > 0) == role.faulty
 
 
