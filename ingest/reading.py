@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -30,9 +30,12 @@ async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
             await asyncio.wait_for(consumer.stop(), CLOSE_SECONDS)
 
 
-async def whole(bootstrap: str, topic: str, partitions: int) -> AsyncIterator[ConsumerRecord]:
-    """Every record that a topic holds now, each partition in its order."""
-    places = [TopicPartition(topic, number) for number in range(partitions)]
+async def whole(
+    bootstrap: str, topic: str, partitions: int | Sequence[int]
+) -> AsyncIterator[ConsumerRecord]:
+    """Every record that these partitions hold now (a number: the first so many), each in its order."""
+    numbers = range(partitions) if isinstance(partitions, int) else partitions
+    places = [TopicPartition(topic, number) for number in numbers]
     async with reader(bootstrap) as consumer:
         consumer.assign(places)
         ends = await consumer.end_offsets(places)

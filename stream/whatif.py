@@ -9,15 +9,14 @@ of it. What an agent would have done instead nobody knows: it is not made up.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
 
-from ingest import codec
 from ingest.agent_file import AgentFile
-from ingest.records import Census, Registered, Reopened, Signal, Step, Summary
+from ingest.records import AgentFact, Census, Registered, Reopened, Signal, Step, Summary
 from ingest.topics import FLEET, SIGNALS
 from stream.agent_state import AgentState
 from stream.breaker import Breaker
@@ -25,7 +24,6 @@ from stream.detect import Detect
 from stream.outputs import Answer, Line, Output
 from stream.partition import Marker
 from tracefuse import wire
-from tracefuse.errors import DecodeError
 from tracefuse.signing import CommandVerifier
 from tracefuse.verdicts import Verdict
 
@@ -33,7 +31,6 @@ from tracefuse.verdicts import Verdict
 CHANGES_MAX = 10_000
 # Nobody acknowledges what was never sent, so who did not confirm what can't be asked.
 UNASKED = frozenset({"unacknowledged"})
-NOTHING = b"what-if"  # the kind of a record whose lines are all left out: time passes, no more
 _summary = msgspec.json.Decoder(Summary | Census | Reopened).decode
 _signal = msgspec.json.Decoder(Signal).decode
 _RUNS = ("allow", "throttle")  # verdicts after which a call runs
@@ -78,6 +75,20 @@ class Differences:
             self.changes.append(change)
 
 
+class _Core(Detect):
+    """The owner of agents, which hears only what `hears` lets through, fact by fact."""
+
+    def __init__(
+        self, number: int, verifier: CommandVerifier, hears: Callable[[AgentState, AgentFact], bool]
+    ):
+        super().__init__(number, verifier)
+        self._hears = hears
+
+    def _fact(self, agent: AgentState, fact: AgentFact) -> None:
+        if self._hears(agent, fact):
+            super()._fact(agent, fact)
+
+
 class WhatIf:
     """Two cores of one partition, of which the second has another file of one agent.
 
@@ -106,7 +117,8 @@ class WhatIf:
     ):  # fmt: skip
         self.differences = Differences()
         self.version: int | None = None
-        self._was, self._verifier = Detect(number, verifier), verifier
+        self._was: Detect = _Core(number, verifier, self._heard)
+        self._verifier = verifier
         self._file, self._since, self._known = file, since, known
         self._cells = dict(saved[1]) if saved else {}
         if saved:
@@ -115,6 +127,7 @@ class WhatIf:
         self._key = wire.agent_key(file.tenant, file.agent)
         self._left_out: set[str] = set()  # step ids of calls that would not have run
         self._asked: dict[str, str] = {}  # by call id of this record: step id
+        self._held_back: set[str] = set()  # calls of this record that were stopped in truth, too
         self._unmatched: dict[str, dict[_Key, list[Signal]]] = {VANISHES: {}, APPEARS: {}}
 
     def apply(self, offset: int, timestamp: float, headers: wire.Headers, value: bytes) -> None:
@@ -126,10 +139,8 @@ class WhatIf:
             self._if = self._fork()
         self.differences.records += 1
         self._asked.clear()
+        self._held_back.clear()
         was = self._was.apply(offset, timestamp, headers, value)
-        if wire.header(headers, wire.KIND) == codec.INBOX:
-            value = b"\n".join(line for line in codec.lines(value) if self._happens(line))
-            headers = headers if value else [(wire.KIND, NOTHING)]
         would = self._if.apply(offset, timestamp, headers, value)
         agent = self._if.partition.get(self._key)
         if agent is not None:
@@ -151,28 +162,32 @@ class WhatIf:
             pass
         cells = self._cells | snapshot.cells
         self._cells = {}
-        copy = Detect(self._was.number, self._verifier)
+        copy = _Core(self._was.number, self._verifier, self._happens)
         copy.restore(snapshot.marker, {k: cell for k, cell in cells.items() if cell is not None})
         rule(copy, self._key, self._file)
         return copy
 
     # -- what the second core hears ---------------------------------------------------------------
 
-    def _happens(self, line: bytes) -> bool:
+    def _heard(self, agent: AgentState, fact: AgentFact) -> bool:
+        """The first core hears all; which calls it holds back by then is remembered."""
+        if self._if is not None and isinstance(fact, Step) and self._is_ours(agent):
+            self.differences.runs.add(fact.trace_id)
+            self._asked[fact.call_id] = fact.step_id
+            if any(breaker.stopped for breaker in _breakers(agent, fact)):
+                self._held_back.add(fact.step_id)
+        return True
+
+    def _happens(self, agent: AgentState, fact: AgentFact) -> bool:
         """Whether a fact would have come about; a call that a stop or a verdict prevents would not."""
-        try:
-            fact = codec.fact(line)
-        except DecodeError:
+        if not self._is_ours(agent):
             return True
-        if isinstance(fact, Registered):
-            return wire.agent_key(fact.tenant, fact.agent_id) != self._key
-        if not isinstance(fact, Step) or wire.agent_key(fact.tenant, fact.agent_id) != self._key:
-            return True
-        self.differences.runs.add(fact.trace_id)
-        self._asked[fact.call_id] = fact.step_id
+        if not isinstance(fact, Step):
+            return not isinstance(fact, Registered)
         if fact.phase == "complete":
             return fact.step_id not in self._left_out
-        if not self._stopped(self._if, fact) or self._stopped(self._was, fact):
+        stopped = any(breaker.stopped for breaker in _breakers(agent, fact))
+        if not stopped or fact.step_id in self._held_back:
             return True
         self._leave_out(fact.trace_id, fact.step_id)
         return False
@@ -182,12 +197,8 @@ class WhatIf:
             self._left_out.add(step_id)
             self.differences.unmade[trace_id] += 1
 
-    def _stopped(self, core: Detect | None, step: Step) -> bool:
-        """Whether a breaker of the run, the tool, the bundle or the agent stands open."""
-        agent = core.partition.get(self._key) if core is not None else None
-        if agent is None:
-            return False
-        return any(breaker.stopped for breaker in _breakers(agent, step))
+    def _is_ours(self, agent: AgentState) -> bool:
+        return self._ours(agent.tenant, agent.agent_id)
 
     # -- what is compared --------------------------------------------------------------------------
 

@@ -181,3 +181,35 @@ def test_a_lower_cap_shows_what_it_would_have_stopped(
     policy.write_text(POLICY % -1.0)
     assert cli.main(asked) == cli.USAGE
     assert asyncio.run(stack.ends()) == before
+
+
+def test_an_incident_becomes_a_case(
+    stack: Stack, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What was judged real is exported, holds when played, and fails under a file that lets it happen."""
+    trace_id = stack.loop()
+    found = f"SELECT incident_id FROM incidents WHERE trace_id = '{trace_id}'"
+    until(lambda: stack.rows(found), "no incident was stored")
+    ((incident,),) = stack.rows(found)
+    assert cli.main(["incidents", "judge", incident, "real", "--by", "ann", "--reason", "r"]) == 0
+    word = f"SELECT label FROM incident_labels WHERE incident_id = '{incident}'"
+    until(lambda: stack.rows(word) == [("real",)], "the word was never stored")
+
+    cases, polled = tmp_path / "cases.jsonl", tmp_path / "polled.toml"
+    export = ["incidents", "export", "--since", "1h", "--label", "real", "--to", str(cases)]
+    assert cli.main(export) == 0, capsys.readouterr()
+    (case,) = [json.loads(line) for line in cases.read_text().splitlines()]
+    assert (case["incident_id"], case["expected"]["detector"]) == (incident, "exact_loop")
+    assert {fact[1]["trace_id"] for fact in case["facts"]} == {trace_id}
+    assert cli.main(["incidents", "check", str(cases)]) == 0
+
+    polled.write_text((POLICY % 10.0).replace('access = "read"', "poll = true"))
+    assert cli.main(["incidents", "check", str(cases), "--policy", str(polled)]) == 1
+    assert "FAILED" in capsys.readouterr().out
+    assert cli.main(["incidents", "check", str(polled)]) == cli.USAGE
+    assert (
+        cli.main(
+            ["incidents", "export", "--since", "1h", "--agent", "acme/none", "--to", str(cases)]
+        )
+        == 1
+    )

@@ -81,6 +81,16 @@ def test_a_lower_cap_shows_the_runs_it_would_have_stopped() -> None:
     assert words_of(differences)[-1].startswith("stops: 1 appear, 0 vanish; incidents: ")
 
 
+def test_a_stop_within_a_record_holds_for_the_rest_of_it() -> None:
+    """An agent's process sends many calls in one record: those behind the stop would not have been made."""
+    past, told_ = Past(**CAP), Told(trace_id=trace_id(1))
+    past.pipe.send(*(event for call in range(5) for event in told_.call(call, cost_usd=1.5)))
+    differences = past.with_file(budgets={"run_usd": 4.0})
+
+    assert ("stop", APPEARS, "cost_cap", trace_id(1)) in told(differences)
+    assert differences.unmade == {trace_id(1): 2}
+
+
 def test_a_higher_cap_shows_the_stops_that_would_vanish() -> None:
     """What was stopped goes on being on record; what the run would have done nobody makes up."""
     past = Past(**CAP)
