@@ -48,7 +48,7 @@ AWAITING_MAX = 64
 TASKS_MAX = 3  # of one agent that have a baseline of their own; the others share one
 MODELS_MAX = 8  # of one agent; the one used longest ago goes
 MEASURED_MAX = 256  # detectors and scopes that are measured only
-ALARMS_MAX = 64  # alarms that people may still judge: 50 bytes each in a checkpoint
+ALARMS_MAX = 48  # alarms that people may still judge: 80 bytes each in a checkpoint once judged
 
 
 @dataclass(slots=True)
