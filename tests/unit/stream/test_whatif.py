@@ -1,16 +1,21 @@
 """What another file would have decided, on histories of the pure cores: what appears, vanishes, changes."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from ingest.topics import INBOX
+from stream import replay
+from stream.build import build
 from stream.detect import Detect
+from stream.partition import Marker
 from stream.whatif import APPEARS, CHANGES, VANISHES, Differences, WhatIf
 from stream.whatif_words import words
 from tests.pipe import START, VERIFIER, Pipe, Told, commands, file, registered, trace_id
 from tests.unit.stream.test_held_calls import FILE, asked
+from tracefuse.errors import ConfigError
 
 CAP: dict[str, Any] = {"budgets": {"run_usd": 10.0}, "owner": {"name": "Payments"}}
 
@@ -182,6 +187,19 @@ def test_a_base_gives_what_the_beginning_gives() -> None:
 
     assert told(what.finish()) == told(past.with_file(since, budgets={"run_usd": 4.0}))
     assert len(what.differences.changes) > 0
+
+
+def test_a_base_of_another_build_or_without_the_partition_is_refused(tmp_path: Path) -> None:
+    """State of other code would decide otherwise by itself; the partition in it comes out as it went in."""
+    path, part = tmp_path / "base", (INBOX, 3, Marker(7, START, 1, {}, b""), {"acme/refunds": b"x"})
+    path.write_bytes(msgspec.msgpack.encode(replay.Base("another", [part])))
+    with pytest.raises(ConfigError, match="of build another"):
+        replay.part(path, INBOX, 3)
+    path.write_bytes(msgspec.msgpack.encode(replay.Base(build(), [part])))
+    with pytest.raises(ConfigError, match="lacks"):
+        replay.part(path, INBOX, 4)
+
+    assert replay.part(path, INBOX, 3) == part[2:]
 
 
 @pytest.mark.parametrize("known", [True, False])
