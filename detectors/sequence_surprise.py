@@ -120,19 +120,19 @@ class SequenceSurprise(StatisticalDetector):
 
     def score_one(self, x: Sequence[str], task: str = "") -> float:
         """Score of a whole run. Changes nothing."""
+        return self._judged(self.walked(x, task), whole=True)
+
+    def walked(self, x: Sequence[str], task: str = "") -> Walk:
+        """A whole run with its end, and what is surprising in it. Changes nothing."""
         walk = Walk()
         for call in x:
             self._step(walk, brief(call), task)
         self._step(walk, None, task)
-        return self._judged(walk, whole=True)
+        return walk
 
     def learn_one(self, x: Sequence[str], task: str = "") -> None:
         """Take a run as normal: what it came to under the runs before, then its calls."""
-        walk = Walk()
-        for call in x:
-            self._step(walk, brief(call), task)
-        self._step(walk, None, task)
-        self._learn(walk, task)
+        self._learn(self.walked(x, task), task)
         self.n += len(x) + 1
 
     def update(
