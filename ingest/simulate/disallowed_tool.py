@@ -27,4 +27,6 @@ def distort(task: work.Task, moment: Moment, random: Random) -> Script | None:
 SCENARIO = Scenario(
     "disallowed_tool", expected="block-call", scope="", must_stop=True, detector="policy",
     gate="allowlist", task="support", distort=distort, fault_at_s=2.0,
+    # A call that no run ever made would have the run's next write wait; only the call is to be refused.
+    declares={"metrics_only": ("sequence_surprise",)},
 )  # fmt: skip

@@ -37,4 +37,6 @@ SCENARIO = Scenario(
     "over_budget", expected="block-call", scope="", must_stop=True, detector="policy",
     gate="budgets", task="invoices", distort=distort, fault_at_s=3.5,
     budgets=Budgets(call_usd=_CALL_USD, run_usd=_RUN_USD, day_usd=5_000.0),
+    # Eight writes in a row are odd by themselves; here the budget alone is to refuse.
+    declares={"metrics_only": ("sequence_surprise",)},
 )  # fmt: skip
