@@ -48,7 +48,16 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 State = WideState | TenantState | TraceState | NodeState | HeldState
 _dump = msgspec.msgpack.Encoder().encode
-_load = msgspec.msgpack.Decoder(State).decode
+_read = msgspec.msgpack.Decoder(State).decode
+
+
+def _load(cell: bytes) -> State:
+    """A state out of a checkpoint; brakes had no tag while they were the only lists."""
+    try:
+        found: State = _read(cell)
+    except msgspec.ValidationError:
+        return msgspec.convert(["brake", *msgspec.msgpack.decode(cell)], TenantState)
+    return found
 
 
 _KINDS: dict[str, type[TraceState | NodeState | HeldState]] = {

@@ -102,7 +102,7 @@ SELECT max(opened_at) AS opened, argMax(status, _at) AS state, any(severity) AS 
     concat(any(tenant), '/', any(agent_id)) AS agent, any(title) AS what, any(sentence) AS why,
     any(scope) AS stopped, any(owner) AS answers, any(trace_id) AS trace, incident_id
 FROM incidents
-WHERE $__timeFilter(_at) AND {_TENANT}
+WHERE $__timeFilter(_at) AND NOT muted AND {_TENANT}
 GROUP BY incident_id
 ORDER BY opened DESC
 LIMIT 50

@@ -1,5 +1,6 @@
 """Shared causes: many agents that alarm on one node are one incident, and others stay apart."""
 
+import struct
 from typing import Any
 
 import msgspec
@@ -8,10 +9,13 @@ import pytest
 from ingest.records import Incident, Signal
 from ingest.topics import FLEET
 from stream import shared_cause, sharing
+from stream.brake import PREFIX as BRAKE
+from stream.brake import TenantState
 from stream.correlate import Correlate
 from stream.desk import Desk
 from stream.notice import of_one
 from stream.outputs import Output
+from stream.partition import Marker
 from stream.shared_cause import (
     AGENTS_MAX,
     AGENTS_MIN,
@@ -25,7 +29,7 @@ from stream.shared_cause import (
 )
 from stream.sharing import HELD_MAX, HOLD_SECONDS
 from tests.fleet import Fleet
-from tests.pipe import TENANT, VERIFIER
+from tests.pipe import START, TENANT, VERIFIER
 
 SEARCH = "crm.search"
 
@@ -270,6 +274,19 @@ def test_a_restart_changes_nothing(before: int) -> None:
 
     assert fleet.wide == replayed(fleet)
     assert [one.status for one in fleet.incidents if one.node] == ["open", "resolved"]
+
+
+def test_a_brake_of_an_earlier_build_is_read() -> None:
+    """Its cell has no tag; the tenant's agents and stops are known again."""
+    state = TenantState(TENANT, active={0: 30}, openings={"a": START})
+    tagged = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
+    core = Correlate(0, VERIFIER)
+    key = BRAKE + TENANT
+    cell = struct.pack(">Qd", 1, START + 60) + msgspec.msgpack.encode(tagged[1:])
+    core.restore(Marker(5, START, 1, {}, b""), {key: cell})
+
+    assert tagged[0] == "brake"
+    assert core.partition.get(key) == state
 
 
 def test_replay_says_the_same() -> None:
