@@ -106,15 +106,23 @@ def remember(keys: list[str], key: str) -> None:
     del keys[:-_RING]
 
 
-def repetition(keys: list[str]) -> tuple[int, int, int]:
+def repetition(keys: list[str], since: int = _RING) -> tuple[int, int, int]:
     """Period and rounds of the cycle at the end, and how often the newest key occurs. Plain facts.
+
+    With `since`, the number of calls since one that brought news, older ones of that key count once: who
+    looks at the same after each step of work is in no loop.
 
     >>> repetition(["a", "b", "a", "b", "a", "b"]), repetition(["a", "b", "c", "a"])
     ((2, 3, 3), (0, 0, 2))
+    >>> keys = ["look", "write 1", "look", "write 2", "look", "write 3", "look"]
+    >>> repetition(keys), repetition(keys, since=1)
+    ((0, 0, 4), (0, 0, 2))
     """
-    count = keys.count(keys[-1])
+    all_times = keys.count(keys[-1])
+    recent = keys[-1 - since :].count(keys[-1])
+    count = min(all_times, recent + 1)
     period = rounds = 0
-    if count > 1:  # a cycle ends with a key that was there before
+    if all_times > 1:  # a cycle ends with a key that was there before
         for length in range(1, _PERIOD_MAX + 1):
             same, most = 0, len(keys) - length
             while same < most and keys[-1 - same] == keys[-1 - same - length]:

@@ -211,12 +211,10 @@ class Join:
             member.totals.calls -= event.status == "not_run" and step.phase == "request"
         _answer(step, event)
         step.phase, step.spooled, step.at = "complete", spooled, self.partition.now
-        loop = self._count(member, step)
-        if loop is not None:
-            step.stale = not member.progress.answered(event, told)
+        loop = self._count(member, step, event, told)
         self._write(step, member.totals, loop)
 
-    def _count(self, member: Member, step: Step) -> Loop | None:
+    def _count(self, member: Member, step: Step, event: Event, told: bool) -> Loop | None:
         """Add a finished call to the run's totals and to its repetition."""
         if step.status == "not_run":
             return None
@@ -230,7 +228,8 @@ class Join:
         remember(
             member.calls, f"{step.tool}|{step.args_hash}|{step.result_hash or step.error_type}"
         )
-        return Loop(*repetition(member.calls))
+        step.stale = not member.progress.answered(event, told)
+        return Loop(*repetition(member.calls, member.progress.since))
 
     def _done_at_once(self, trace: Trace, event: Event, spooled: bool) -> None:
         """A handoff or a memory access: one event says all."""

@@ -40,6 +40,7 @@ class Progress(msgspec.Struct, array_like=True):
     results: list[int] = []
     reached: dict[int, None] = {}
     moved: bool = False  # the state changed since the last call
+    since: int = 0  # calls since one that brought news
 
     def asked(self, event: Event) -> None:
         """A call begins: does it name, with this tool, what the run has not reached?"""
@@ -63,9 +64,9 @@ class Progress(msgspec.Struct, array_like=True):
         reached, moved = call in self.reached, self.moved
         self.reached.pop(call, None)
         self.moved = False
-        if event.status == "error":
-            return moved
-        return self._learnt(event, told) or reached or moved
+        learnt = event.status != "error" and (self._learnt(event, told) or reached)
+        self.since = 0 if learnt or moved else self.since + 1
+        return not self.since
 
     def _learnt(self, event: Event, told: bool) -> bool:
         """Whether the result is unlike what came before; what is somewhat like it must tell a new value."""

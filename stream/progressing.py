@@ -50,10 +50,12 @@ def run_ended(agent: AgentState, run: RunState) -> None:
 def corroborating(agent: AgentState, run: RunState, name: str) -> str:
     """Another finding of the run that lets a statistical one stop it: a rule, or one of another family."""
     family = CATALOGUE[name].family
-    for other in run.signals:
+    for other, action in run.signals.items():
         entry = CATALOGUE[other]
         if other == name or other in agent.file.metrics_only:
             continue
+        if action == entry.warn_action and entry.warn_severity == "low":
+            continue  # a warning of what healthy runs do too
         if entry.evidence_class == "rule" or entry.family != family:
             return other
     return ""

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.detection nab [--data DIR] [--report FILE] [--plots DIR]
     python -m tests.benchmarks.detection dojo …
+    python -m tests.benchmarks.detection loops [--data DIR] [--report FILE]
     python -m tests.benchmarks.detection sequences [--data DIR] [--report FILE]
     python -m tests.benchmarks.detection versions [--report FILE]
     python -m tests.benchmarks.detection azure [--data FILE] [--report FILE]
@@ -14,7 +15,7 @@ Each part is a module of its own with the same arguments: `python -m tests.bench
 import runpy
 import sys
 
-NAMES = ("nab", "dojo", "sequences", "versions", "month", "azure", "who_when")
+NAMES = ("nab", "dojo", "loops", "sequences", "versions", "month", "azure", "who_when")
 
 
 def main() -> None:

@@ -170,6 +170,17 @@ def test_what_only_measures_bears_nothing_out() -> None:
     assert commands(agent.pipe.out) == []
 
 
+def test_a_warning_of_what_is_common_bears_nothing_out(agent: Agent) -> None:
+    """To act on a value that a result merely lists is what healthy runs do."""
+    agent.works()
+    agent.call(FIND, {"query": "orders"}, {"text": "one order, by ann@example.org"})
+    out = agent.say("tool.request", {"to": "ann@example.org"}, tool=WRITE, call_id="w")
+    agent.goes_round(40)
+
+    assert "tainted_argument" in [one.detector for one in signals(out)]
+    assert commands(agent.pipe.out) == []
+
+
 def test_a_new_agent_is_not_judged_by_habits_it_has_not(agent: Agent) -> None:
     """Before the habit is known nothing is said, however the run goes."""
     assert agent.goes_round(60) == []
