@@ -19,6 +19,7 @@ from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
 from detectors.memory_influence import MemoryInfluence
 from detectors.no_progress import NoProgress
+from detectors.ping_pong import PingPong
 from detectors.price_mismatch import PriceMismatch
 from detectors.run_cost import RunCost
 from detectors.sequence_surprise import SequenceSurprise, Walk
@@ -48,6 +49,7 @@ __all__ = [
     "LatencyQuantile",
     "MemoryInfluence",
     "NoProgress",
+    "PingPong",
     "PriceMismatch",
     "RunCost",
     "SequenceSurprise",
@@ -73,6 +75,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "silence": Silence,
     "exact_loop": ExactLoop,
     "no_progress": NoProgress,
+    "ping_pong": PingPong,
     "step_vector": StepVector,
     "sequence_surprise": SequenceSurprise,
     "series_novelty": SeriesNovelty,
@@ -138,6 +141,7 @@ CATALOGUE: dict[str, Entry] = {
     "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "no_progress": Entry("D11", "statistical", "agent x task", "step-up", "medium", soft=True),
+    "ping_pong": Entry("D12", "rule", "trace", "stop-run", "high", "annotate", "medium"),
     "step_vector": Entry("D40", "statistical", "agent x action", "annotate", "low", soft=True),
     "sequence_surprise": Entry(
         "D13", "statistical", "agent x task type", "step-up", "high", "annotate", "low", soft=True

@@ -76,6 +76,12 @@ FAILURES: dict[str, Failure] = {
         "The run gets nowhere and pays for it; a third round is only a warning.",
         ("ASI02", "ASI08"), ("AML.T0034.002",),
     ),
+    "ping_pong": Failure(
+        "Ping-pong", "Agents hand the same work to and fro 4 times, or more than 32 share one trace.",
+        "rounds of the same handoffs", "fewer than 3 rounds, and at most 32 agents",
+        "Each agent looks busy and none gets on; stopping one tool would only move it to another.",
+        ("ASI07", "ASI08"), ("AML.T0034.002",),
+    ),
     "no_progress": Failure(
         "No progress", "More calls in a row bring nothing new than in 99 % of the task's ended runs.",
         "calls in a row without news", "the rows of the agent's ended runs of the same task",

@@ -14,7 +14,8 @@ Part = Literal["model", "prompt", "tools", "code", "memory"]
 # The detectors by name; `detectors.CATALOGUE` has the same, and a test holds the two together.
 Detector = Literal[
     "error_rate", "error_baseline", "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
-    "exact_loop", "no_progress", "step_vector", "sequence_surprise", "canary_rate", "shadow_pair",
+    "exact_loop", "no_progress", "ping_pong",
+    "step_vector", "sequence_surprise", "canary_rate", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
     "context_growth", "memory_influence", "tool_changed",
 ]  # fmt: skip

@@ -144,6 +144,8 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     echo: bool = False  # written for the record only (a revision); decisions ignore it
     run: RunTotals | None = None
     loop: Loop | None = None
+    crew: Loop | None = None  # of a handoff: repetition of it among those of the trace
+    agents: int = 0  # with `crew`: agents of the trace so far
     stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
     held: Asked | None = None  # of a request that waits for its verdict
     provenance: Provenance | None = None  # of a request whose arguments hold telling values

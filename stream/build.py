@@ -45,6 +45,7 @@ _DECIDING = (
     (stream, "fleet_sentences.py"),
     (stream, "findings.py"),
     (stream, "granting.py"),
+    (stream, "handing.py"),
     (stream, "holding.py"),
     (stream, "join.py"),
     (stream, "judging.py"),

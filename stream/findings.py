@@ -10,7 +10,16 @@ from typing import Any
 from detectors import CallRate, Detector, TaintedArgument, ToolChanged, step_features
 from detectors.exact_loop import ExactLoop
 from ingest.records import Step, Value
-from stream import canary, changed, progressing, remembering, sentences, sequences, spending
+from stream import (
+    canary,
+    changed,
+    handing,
+    progressing,
+    remembering,
+    sentences,
+    sequences,
+    spending,
+)
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
 from stream.finding import Finding
@@ -85,6 +94,7 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.action == "llm":
         changed.called(agent, step)
     yield from _repetition(agent, step)
+    yield from handing.passed(step)
     yield from progressing.called(agent, step)
     yield from _money(agent, step)
     yield from spending.prices(agent, step)

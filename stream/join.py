@@ -14,6 +14,7 @@ from ingest.records import Ack, Alive, Asked, Loop, Ref, Run, RunTotals, Src, St
 from ingest.topics import DLQ, EVENTS, INBOX, QUARANTINE
 from stream.authenticity import authentic
 from stream.dead_letters import letter
+from stream.handing import handed
 from stream.origins import FOREIGN, IN_CHARGE
 from stream.outputs import Line
 from stream.partition import Marker, Partition, Snapshot
@@ -241,6 +242,9 @@ class Join:
         self._placed(trace, Action(event.seq, step), event)
         if event.name == "memory.write":
             step.provenance = trace.origins.stored(event)
+        elif event.name == "handoff":
+            remember(trace.handoffs, handed(event, step, trace.member(event.agent_id).calls))
+            step.crew, step.agents = Loop(*repetition(trace.handoffs)), len(trace.members)
         self._write(step, totals)
 
     def _note(self, trace: Trace, event: Event) -> None:
@@ -350,7 +354,7 @@ class Join:
         step.src, step.run, step.loop, step.echo = self._take(), totals, loop, echo
         self._emit(step.tenant, step.agent_id, codec.encode(step))
         step.run = step.loop = step.held = step.provenance = None
-        step.stale = False
+        step.stale, step.crew, step.agents = False, None, 0
 
     def _emit(self, tenant: str, agent_id: str, value: bytes) -> None:
         self._out.append(Line(INBOX, wire.agent_key(tenant, agent_id), codec.INBOX, value))

@@ -19,6 +19,20 @@ def exact_loop(tool: str, evidence: Evidence) -> str:
     )
 
 
+def ping_pong(evidence: Evidence) -> str:
+    """Who hands the same to whom, how often.
+
+    >>> ping_pong({"observed": 4, "period": 2, "agents": 2, "agents_most": 32})
+    'The same handoff came 4 times with the same reasoning, in a cycle of 2; it is stopped at 4.'
+    """
+    if evidence["agents"] > evidence["agents_most"]:
+        return f"{evidence['agents']} agents work on one trace; {evidence['agents_most']} may."
+    return (
+        f"The same handoff came {evidence['observed']} times with the same reasoning, in a cycle of "
+        f"{evidence['period'] or 1}; it is stopped at 4."
+    )
+
+
 def no_progress(evidence: Evidence) -> str:
     """How long the run has gone nowhere, and how long runs of its task do.
 

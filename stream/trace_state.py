@@ -154,6 +154,7 @@ class Trace(msgspec.Struct, array_like=True):
     calls: dict[str, tuple[str, int]] = {}  # step id of an agent -> producer, seq of its action
     seen: dict[int, None] = {}
     origins: Origins = msgspec.field(default_factory=Origins)
+    handoffs: list[str] = []  # the last 32, each by what it was about
 
     def first_time(self, event_id: str) -> bool:
         """Whether an event is new to this trace; remembers it."""

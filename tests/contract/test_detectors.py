@@ -115,6 +115,9 @@ CASES: dict[str, Case] = {
     "exact_loop": Case(
         lambda rng, i: (f"{rng.getrandbits(64):016x}",), lambda rng, i: ("again",), 1000
     ),
+    "ping_pong": Case(
+        lambda rng, i: (rng.randrange(3), rng.randrange(1, 9)), lambda rng, i: (4, 2), 200
+    ),
     "no_progress": Case(
         lambda rng, i: (rng.randrange(6), i % 5 == 0), lambda rng, i: (12, False), 700
     ),

@@ -18,7 +18,7 @@ NUMBER = wire.partition_of(wire.trace_key(TENANT, TRACE))
 KEY = wire.trace_key(TENANT, TRACE)
 
 # What tells when and how often a step was written, not what happened.
-_OF_ARRIVAL = ("src", "revision", "at", "run", "loop", "stale", "echo")
+_OF_ARRIVAL = ("src", "revision", "at", "run", "loop", "stale", "crew", "agents", "echo")
 
 moves = st.lists(
     st.sampled_from(

@@ -204,6 +204,17 @@ SCENARIOS = {
         delay_max=6,
         false_max=0,
     ),
+    # Two agents hand one question to and fro.
+    "ping_pong": Scenario(
+        lambda rng, i: (rng.randrange(3), rng.randrange(1, 9)),
+        lambda rng, i: ((i - 398) // 2, 2),
+        starts=400,
+        lasts=12,
+        alarms=(406,),
+        found_min=20,
+        delay_max=6,
+        false_max=0,
+    ),
     # Runs of five calls, now and then two of them for nothing; then one goes round and round.
     "no_progress": Scenario(
         lambda rng, i: (rng.choice((0, 0, 0, 1, 2)), i % 5 == 4),
