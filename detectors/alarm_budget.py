@@ -70,7 +70,9 @@ class Account:
     offered: float = 0.0  # episodes of them
     muted: float = 0.0
     demoted: bool = False
-    right: int = 0  # labels: real alarms, false ones
+    right: int = (
+        0  # alarms that people called real, and false; a record of theirs alone changes these
+    )
     wrong: int = 0
 
     @property
@@ -155,12 +157,6 @@ class AlarmBudget:
         weights = {name: max(one.precision, WEIGHT_MIN) for name, one in self.accounts.items()}
         share = weights[detector] / sum(weights.values()) if detector in weights else 1.0
         return LEVELS[level] * max(share, WEIGHT_MIN)
-
-    def judged(self, detector: str, real: bool) -> None:
-        """A person's label of one alarm; the record that carries it is the only way to move a weight."""
-        account = self.account(detector)
-        account.right += real
-        account.wrong += not real
 
     def ill(self, detector: str, level: Level) -> bool | None:
         """Whether the detector has just fallen ill (True) or is well again (False); None: no change."""

@@ -75,9 +75,7 @@ def test_labels_move_the_shares_and_silence_nobody() -> None:
     for name in ("good", "bad"):
         budget.account(name)
     even = budget.target("bad", "ticket")
-    for _ in range(200):
-        budget.judged("bad", real=False)
-        budget.judged("good", real=True)
+    budget.account("bad").wrong = budget.account("good").right = 200
 
     assert even == 0.5
     assert 0.045 <= budget.target("bad", "ticket") < 0.06
