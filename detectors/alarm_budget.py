@@ -14,7 +14,10 @@ LEVELS: dict[Level, float] = {"page": 1 / 7, "ticket": 1.0, "annotation": 20.0}
 """Alarms of one agent a day: a person called once a week, asked once a day, notes to be read."""
 
 ETA = 0.15  # measured: at .6 to 1 one true alarm masks the next
-START = 1.2  # too many alarms correct themselves at once, too few only slowly
+START_MAX = 4.0  # what is ten times rarer still speaks at once
+# Too many alarms correct themselves at once, too few only slowly. Or what the pace asks for: at 200,000
+# steps a day, one in a thousand is nothing.
+START = 1.2
 LOWEST, HIGHEST = 1.0, 6.0  # -log10 p
 WEIGHT_MIN = 0.05  # nobody's labels may silence a detector
 QUIET_SECONDS = 3600.0  # one episode of one pattern is one alarm
@@ -23,7 +26,7 @@ CROWD_SECONDS, CROWD_MIN = 60.0, 3  # one odd step is no incident, nor are two
 HEALTH_DAYS = 3.0  # over which a detector's health is judged
 SICK, WELL = 5.0, 2.0  # times its level's whole budget, in episodes a day
 SHOWN_MIN = 20.0  # episodes in that time; a fault of an hour is no illness
-_SURPRISES = (8.0, 16.0)  # where scores that are -log10 p end
+SURPRISES = (8.0, 16.0)  # where scores that are -log10 p end
 _USUAL = 3.0
 _PATTERNS_MAX = 64
 _DETECTORS_MAX = 32
@@ -42,7 +45,7 @@ def surprise(evidence: dict[str, Json], score: float, threshold: float, highest:
     p = evidence.get("p")
     if isinstance(p, int | float):
         return rounded(-log10(min(max(p, 1e-16), 1.0)))
-    if highest in _SURPRISES:
+    if highest in SURPRISES:
         return score
     return rounded(_USUAL + max(score / threshold - 1, 0.0) if threshold > 0 else _USUAL)
 
@@ -112,14 +115,22 @@ class AlarmBudget:
     'said'
     """
 
+    since: float = 0.0  # record time of the agent's first step
     accounts: dict[str, Account] = field(default_factory=dict)
     episodes: dict[str, Episode] = field(default_factory=dict)
 
     def offer(
-        self, detector: str, pattern: str, rarity: float, level: Level, now: float
+        self, detector: str, pattern: str, rarity: float, level: Level, now: float, n: int = 0
     ) -> Literal["said", "logged", "muted"]:
-        """Whether a finding of so much -log10 p is said, only logged, or not said at all."""
-        account = self.account(detector)
+        """Whether a finding of so much -log10 p is said, only logged, or not said at all.
+
+        `n` is how often the detector was asked so far, where its p is one; 0 where nobody knows.
+        """
+        new, account = detector not in self.accounts, self.account(detector)
+        if new and n and now > self.since > 0:
+            a_day = n / (now - self.since) * DAY_SECONDS
+            fair = log10(a_day / self.target(detector, level))  # were its p exact
+            account.threshold = rounded(min(max(fair, START), START_MAX))
         self._fade(account, self.target(detector, level), now)
         account.heard += 1
         key = f"{detector}/{pattern[:_PATTERN_CHARACTERS]}"

@@ -50,7 +50,9 @@ class Budgeting:
         cost = level(finding.action, finding.severity, told=False)
         said, highest = finding.evidence, DETECTORS[finding.detector].bounds[1]
         rarity = surprise(said, said.get("score", 0.0), said["threshold"], highest)
-        word: str = budget.offer(finding.detector, _pattern(step, finding), rarity, cost, now)
+        word: str = budget.offer(
+            finding.detector, _pattern(step, finding), rarity, cost, now, said.get("n", 0)
+        )
         ill = budget.ill(finding.detector, cost)
         if ill is not None:
             self._health(agent, finding.detector, cost, ill)

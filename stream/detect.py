@@ -183,6 +183,7 @@ class Detect:
         if not step.spooled:
             agent.heard = self.partition.now
             agent.at = max(agent.at, step.at)
+            agent.alarms.since = agent.alarms.since or agent.at
         run = agent.run(step.trace_id)
         run.first_event = run.first_event or step.request_id or step.result_id
         run.began = run.began or agent.at

@@ -69,6 +69,17 @@ def test_findings_that_come_thick_speak_once_more() -> None:
     assert thick.index("said") <= 4
 
 
+def test_a_busy_agent_begins_with_a_higher_threshold() -> None:
+    """One in a thousand is news of an agent of ten steps an hour, and none of one of three a second."""
+    words = []
+    for n in (240, 260_000):
+        budget = AlarmBudget(since=1e9)
+        words.append(budget.offer("d", "m", 3.0, "annotation", 1e9 + DAY_SECONDS, n))
+        words.append(budget.offer("d", "x", 4.5, "annotation", 1e9 + DAY_SECONDS, n))
+
+    assert words == ["said", "said", "muted", "said"]
+
+
 def test_labels_move_the_shares_and_silence_nobody() -> None:
     """False alarms give room to those who are right; one in twenty stays to the worst."""
     budget = AlarmBudget()
