@@ -5,7 +5,7 @@ finding ──► rule or version: said
 """
 
 from detectors import CATALOGUE, DETECTORS
-from detectors.alarm_budget import Level, surprise
+from detectors.alarm_budget import SURPRISES, Level, surprise
 from ingest.records import Run, Step
 from stream import sentences
 from stream.agent_state import AgentState
@@ -50,9 +50,11 @@ class Budgeting:
         cost = level(finding.action, finding.severity, told=False)
         said, highest = finding.evidence, DETECTORS[finding.detector].bounds[1]
         rarity = surprise(said, said.get("score", 0.0), said["threshold"], highest)
-        word: str = budget.offer(
-            finding.detector, _pattern(step, finding), rarity, cost, now, said.get("n", 0)
-        )
+        # What makes a write wait concerns one run: a busy agent's first one is as good as any.
+        exact = ("p" in said or highest in SURPRISES) and finding.action != "step-up"
+        asked = said.get("n", 0) if exact else 0
+        pattern = _pattern(step, finding)
+        word: str = budget.offer(finding.detector, pattern, rarity, cost, now, asked)
         ill = budget.ill(finding.detector, cost)
         if ill is not None:
             self._health(agent, finding.detector, cost, ill)
