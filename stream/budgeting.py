@@ -50,8 +50,8 @@ class Budgeting:
         cost = level(finding.action, finding.severity, told=False)
         said, highest = finding.evidence, DETECTORS[finding.detector].bounds[1]
         rarity = surprise(said, said.get("score", 0.0), said["threshold"], highest)
-        # What makes a write wait concerns one run: a busy agent's first one is as good as any.
-        exact = ("p" in said or highest in SURPRISES) and finding.action != "step-up"
+        # A detector that makes writes wait starts low at any pace: a note on a read excuses no write.
+        exact = ("p" in said or highest in SURPRISES) and entry.action != "step-up"
         asked = said.get("n", 0) if exact else 0
         pattern = _pattern(step, finding)
         word: str = budget.offer(finding.detector, pattern, rarity, cost, now, asked)
