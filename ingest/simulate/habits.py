@@ -13,13 +13,14 @@ from typing import Any
 from ingest.agent_file import Bundle
 from ingest.simulate import work
 from ingest.simulate.scenario import Moment, Scenario
-from ingest.simulate.script import Act, Ask, Keep, Move, Script
+from ingest.simulate.script import Act, Ask, Hand, Keep, Move, Say, Script
 
 _CALLS = 20  # of a run
 _USUAL_MS = 10.0  # shortened: a thousand calls must fit into a demo
 _LATER_MS = (
     1500.0  # a memory is of use to later runs; one of the same moment its owner can't know yet
 )
+_STOP_MS = 250.0  # a stop needs some time to arrive
 _WORDS = (
     "refund",
     "policy",
@@ -147,6 +148,22 @@ def _aimless(task: work.Task, moment: Moment, random: Random) -> Script:
     return _run(task, random, [*asks, last])
 
 
+def handing(task: work.Task, random: Random) -> Script:
+    """Handed over a few times, each time with another thought after other work."""
+    moves: list[Move] = []
+    for read in _reads(task, random, 4):
+        said = f"Case {random.randrange(10**6)} is for the desk."
+        moves += [read, Say("thought", said), Hand("desk")]
+    return _run(task, random, moves)
+
+
+def _to_and_fro(task: work.Task, moment: Moment, random: Random) -> Script:
+    """The same thought and the same handoff, over and over; what follows must be refused."""
+    turn: list[Move] = [Say("thought", "Somebody else must decide this."), Hand("desk")]
+    after = [replace(read, pause_ms=_STOP_MS) for read in _reads(task, random, 6)]
+    return _run(task, random, [*turn * 6, *after])
+
+
 def orderly(task: work.Task, random: Random) -> Script:
     """The tools in the order in which they are always used, the write at the end."""
     tools = [*task.reads, *task.reads, task.writes[-1]]
@@ -248,6 +265,8 @@ HABITS = (
     _scenario("growing_context", "context_growth", thinking, _growing, 2, "research"),
     _scenario("dear_run", "run_cost", modest, _dear, 140, "invoices"),
     _scenario("aimless", "no_progress", calm, _aimless, 32, "support", "step-up"),
+    _scenario("to_and_fro", "ping_pong", handing, _to_and_fro, 2, "support", "stop-run",
+              scope="run", must_stop=True),
     _scenario("unusual_calls", "sequence_surprise", orderly, _disorderly, 130, "operations",
               held=("irreversible",)),
     _scenario("worse_canary", "canary_rate", few, _breaks_in_next, 2, "support",

@@ -80,7 +80,14 @@ class Keep:
     reads: bool = False
 
 
-Move = Say | Know | Ask | Act | Keep | Freeze
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """The run is handed over to another agent."""
+
+    to: str
+
+
+Move = Say | Know | Ask | Act | Keep | Hand | Freeze
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from ingest.simulate import work
 from ingest.simulate.process import Work
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenarios import DEMO, REST, SCENARIOS
-from ingest.simulate.script import Act, Ask, Script
+from ingest.simulate.script import Act, Ask, Hand, Script
 from stream.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, Told, signals, trace_id
 from tracefuse.events import Event
@@ -45,6 +45,8 @@ def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Even
             asked, answered = one.call(n, move.tool, args_hash=str(move.args), **said)
             asked.bundle = answered.bundle = bundle
             made += [asked, answered]
+        elif isinstance(move, Hand):
+            made.append(one("handoff", attrs={"to": move.to}))
         elif isinstance(move, Ask):
             call = {"call_id": f"m-{n}", "model": move.model}
             made += [one("llm.request", **call), one(
