@@ -28,9 +28,9 @@ SICK, WELL = 5.0, 2.0  # times its level's whole budget, in episodes a day
 SHOWN_MIN = 20.0  # episodes in that time; a fault of an hour is no illness
 SURPRISES = (8.0, 16.0)  # where scores that are -log10 p end
 _USUAL = 3.0
-_PATTERNS_MAX = 64
+_PATTERNS_MAX = 32
 _DETECTORS_MAX = 32
-_PATTERN_CHARACTERS = 80
+_PATTERN_CHARACTERS = 48
 
 
 def surprise(evidence: dict[str, Json], score: float, threshold: float, highest: float) -> float:

@@ -125,6 +125,6 @@ def test_it_is_bounded_and_survives_a_restart() -> None:
         [b.offer("d1", f"{i}", 3.0, "ticket", 1.1e9 + i) for i in range(9)] for b in (budget, again)
     ]
 
-    assert len(budget.episodes) <= 64 and len(budget.accounts) <= 32
+    assert len(budget.episodes) <= 32 and len(budget.accounts) <= 32
     assert len(pickle.dumps(budget)) < 12_000
     assert words[0] == words[1]
