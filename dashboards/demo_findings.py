@@ -46,6 +46,6 @@ def false_findings(
             (one.agent_id, one.detector) == (role.agent, scenario.detector) and one.at < began
             for one in stored.signals
         )
-        if n > scenario.tolerated:
+        if n:
             wrong.append(f"{scenario.detector} fired {n} times at {role.agent} without a fault")
     return wrong

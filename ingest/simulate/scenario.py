@@ -70,8 +70,6 @@ class Scenario:
         So many of them are played first, as fast as they go: the history that a detector needs.
     starts_s
         How long agent and twin wait before their first run.
-    tolerated
-        Alarms without a fault that its detector's calibration lets expect while the demo lasts.
     all_only
         Whether it is played by `tracefuse demo --all` only.
     """
@@ -100,7 +98,6 @@ class Scenario:
     usual: Callable[[Task, Random], Script] | None = None
     warm: int = 0
     starts_s: float = 0.0
-    tolerated: int = 0
     all_only: bool = False
 
     @property

@@ -57,19 +57,17 @@ def test_a_call_that_must_not_run_is_a_problem() -> None:
 
 
 def test_what_is_said_of_the_healthy_is_told() -> None:
-    """Of the twin always, of the agent before its fault; what calibration lets expect is no problem."""
-    roles = fleet(["slower_tool", "bloated_prompt"], healthy=0)
+    """Of the twin always, of the agent before its fault."""
+    roles = fleet(["slower_tool"], healthy=0)
     accounts = {role.agent: account() for role in roles}
     said = [
         Found("slower-tool", "latency_baseline", BEGAN + 1),
         Found("slower-tool-twin", "latency_baseline", BEGAN + 1),
         Found("slower-tool-twin", "step_vector", BEGAN + 1),
-        Found("bloated-prompt-twin", "step_vector", BEGAN + 1),
-        Found("bloated-prompt", "step_vector", BEGAN - 1),
-        Found("bloated-prompt", "step_vector", BEGAN - 2),
+        Found("slower-tool", "latency_baseline", BEGAN - 1),
     ]
 
     assert false_findings(roles, accounts, stored(*said)) == [
+        "latency_baseline fired 1 times at slower-tool without a fault",
         "latency_baseline fired 1 times at slower-tool-twin without a fault",
-        "step_vector fired 2 times at bloated-prompt without a fault",
     ]
