@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from hmac import compare_digest
+from math import inf
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -39,6 +40,7 @@ from tracefuse.signing import CommandVerifier, packed
 log = logging.getLogger("tracefuse.worker")
 
 TICK_SECONDS = 0.5
+SEEK_SECONDS = 1.0  # what is asked for again needs some milliseconds to come
 SAVE_SECONDS = 2.0  # a restart repeats at most so much; encoding is a tenth of the work at 1 s
 IDLE_SAVE_SECONDS = 10.0  # where only time has passed
 SLICE_SECONDS = 0.002  # of encoding between two batches: held calls must not wait for a checkpoint
@@ -81,6 +83,8 @@ class Owned:
         self.count = metrics.PROCESSED.labels(topic=core.topic, partition=core.number)
         self.limit = Limit()
         self.fenced = False  # somebody took the partition after us: we say nothing any more
+        self.ahead = False  # something came that lies behind what is due
+        self.sought_at = -inf
 
 
 Cores = dict[str, Callable[[int], Core]]
@@ -182,10 +186,7 @@ class Worker:
         saved = reader.saved(topic, number)
         if saved is not None:
             core.restore(saved.marker, saved.cells)
-        begin = begins[topic, number]
-        if core.partition.offset + 1 < begin:
-            metrics.GAPS.labels(topic=topic).inc(begin - core.partition.offset - 1)
-            core.partition.offset = begin - 1  # the log begins later: what is gone is gone
+        self._pass(topic, core, begins[topic, number])
         term = await self._announce(topic, number)
         writer = Checkpoint(topic, number, self.keys.state_key, saved.slots if saved else None)
         return Owned(core, term, writer)
@@ -249,8 +250,11 @@ class Worker:
             taken: list[Owned] = []  # partitions whose inputs before our term are all applied
             for record in records:
                 owned = self._owned.get((topic, record.partition))
-                if owned is None or record.offset != owned.core.partition.offset + 1:
-                    continue  # not ours, applied before, or buffered before a rebalance
+                if owned is None or record.offset <= owned.core.partition.offset:
+                    continue  # not ours, or applied before
+                if record.offset > owned.core.partition.offset + 1:
+                    owned.ahead = True  # what is due was lost on its way to us: see `lost`
+                    continue
                 found = self._apply(owned, record)
                 applied.append(record)
                 if record.offset == owned.term:
@@ -268,6 +272,34 @@ class Worker:
                 await self._publisher.repeat(list(standing.values()), owned.term, now_us())
             counting.read(applied)
         return stopped
+
+    async def lost(self, topic: str) -> dict[int, int]:
+        """Where to read again, by partition: later records came, and what is due did not.
+
+        What the log itself has lost is passed over and counted; else one record that went astray between
+        broker and handler would stop its partition for good.
+        """
+        now = time.monotonic()
+        behind = {
+            tp: owned
+            for tp, owned in self._owned.items()
+            if tp[0] == topic and owned.ahead and now - owned.sought_at >= SEEK_SECONDS
+        }
+        if not behind:
+            return {}
+        begins = await self._beginnings(list(behind))
+        async with self._locks[topic]:
+            ours = {tp: owned for tp, owned in behind.items() if self._owned.get(tp) is owned}
+            for tp, owned in ours.items():
+                owned.ahead, owned.sought_at = False, now
+                self._pass(topic, owned.core, begins[tp])
+        return {tp[1]: owned.core.partition.offset + 1 for tp, owned in ours.items()}
+
+    def _pass(self, topic: str, core: Core, begin: int) -> None:
+        """Go on where the log begins, if that is later: what is gone is gone."""
+        if core.partition.offset + 1 < begin:
+            metrics.GAPS.labels(topic=topic).inc(begin - core.partition.offset - 1)
+            core.partition.offset = begin - 1
 
     def _apply(self, owned: Owned, record: Record) -> Sequence[Output]:
         self._watch_owner(owned, record)

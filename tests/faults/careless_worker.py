@@ -1,12 +1,13 @@
 """A worker that cares for one thing less, or an older one: the controls of faults.
 
-Run: ``python -m tests.faults.careless_worker limitless|unconfirmed|older|stubborn``.
+Run: ``python -m tests.faults.careless_worker NAME``, one of `WAYS`.
 """
 
 import contextlib
 import pickle
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -15,6 +16,8 @@ from stream import agent_cells, app, dead_letters
 from stream.agent_state import AgentState
 from stream.outputs import Line, Output
 from stream.publishing import Publisher
+from stream.worker import Worker
+from tracefuse import wire
 
 
 def limitless() -> None:
@@ -59,12 +62,32 @@ def stubborn() -> None:
     agent_cells.upgraded = lambda value: value
 
 
+def forgetful() -> None:
+    """Once a record goes astray between broker and handler."""
+    honest = app._gathered
+
+    async def gathered(faust: app.App, stream: Any) -> AsyncIterator[list[Any]]:
+        batches = 0
+        async for events in honest(faust, stream):
+            batches += 1
+            lost = batches == 3 and events[0].message.topic == wire.EVENTS
+            yield events[1:] if lost else events
+
+    app._gathered = gathered  # type: ignore[assignment]
+
+
+def resigned() -> None:
+    """The same, and nobody asks for it again."""
+
+    async def lost(self: Worker, topic: str) -> dict[int, int]:
+        return {}
+
+    forgetful()
+    Worker.lost = lost  # type: ignore[method-assign]
+
+
+WAYS = {way.__name__: way for way in (limitless, unconfirmed, older, stubborn, forgetful, resigned)}
+
 if __name__ == "__main__":
-    ways = {
-        "limitless": limitless,
-        "unconfirmed": unconfirmed,
-        "older": older,
-        "stubborn": stubborn,
-    }
-    ways[sys.argv[1]]()
+    WAYS[sys.argv[1]]()
     app.main()

@@ -17,7 +17,7 @@ from ingest.keys import Keys
 from ingest.reading import reader
 from ingest.settings import Settings
 from ingest.topics import CONTROL, EVENTS, PARTITIONS
-from stream import replay
+from stream import checkpoint, replay
 from tests.workers import Poured, Processes, pour, verified
 from tracefuse import control
 from tracefuse.control import Command
@@ -25,6 +25,8 @@ from tracefuse.control import Command
 pytestmark = pytest.mark.kafka
 
 Stack = tuple[Settings, Keys]
+# Two ticks a second, and a worker that hears nothing else saves every ten seconds.
+TAIL = 60
 
 
 async def lines_in(settings: Settings, topic: str) -> int:
@@ -107,6 +109,48 @@ def test_a_broker_restart(stack: Stack, fresh_broker: Broker, tmp_path: Path) ->
     assert poured.acked > 5_000
     assert poured.acked <= stored <= poured.sent
     assert report.exit_code == replay.SAME, replay.words(report)
+
+
+async def behind(settings: Settings, keys: Keys) -> list[int]:
+    """Records of each events partition that the last checkpoint has not seen, the most first."""
+    places = [TopicPartition(EVENTS, number) for number in range(PARTITIONS)]
+    readers = await checkpoint.read(settings.bootstrap, range(PARTITIONS), keys.state_key)
+    async with reader(settings.bootstrap) as consumer:
+        ends = await consumer.end_offsets(places)
+    seen = [saved.marker.offset for n in readers if (saved := readers[n].saved(EVENTS, n))]
+    assert len(seen) == PARTITIONS
+    return sorted((ends[tp] - 1 - at for tp, at in zip(places, seen, strict=True)), reverse=True)
+
+
+@pytest.mark.parametrize(("worker", "heals"), [("forgetful", True), ("resigned", False)])
+def test_a_record_that_goes_astray(stack: Stack, tmp_path: Path, worker: str, heals: bool) -> None:
+    """Lost between broker and handler, it is asked for again; else its partition stands still for good."""
+    settings, keys = stack
+    processes = Processes(settings, tmp_path, ("tests.faults.careless_worker", worker))
+
+    async def play() -> Poured:
+        until = asyncio.Event()
+        processes.start("w1")
+        await asyncio.sleep(5.0)
+        pouring = asyncio.create_task(pour(settings, keys, 5, until))
+        await asyncio.sleep(6.0)
+        until.set()
+        return await pouring
+
+    try:
+        poured = asyncio.run(play())
+        time.sleep(5.0)
+    finally:
+        processes.stop()
+    most, *others = asyncio.run(behind(settings, keys))
+
+    assert poured.acked > 1_000
+    assert ("is read again from offset" in processes.log("w1")) is heals
+    assert (most <= TAIL) is heals, (most, others)
+    assert others[0] <= TAIL  # the partitions beside it go on in any case
+    if heals:
+        report = asyncio.run(verified(settings, keys))
+        assert report.exit_code == replay.SAME, replay.words(report)
 
 
 def test_a_worker_taken_for_dead(stack: Stack, tmp_path: Path) -> None:

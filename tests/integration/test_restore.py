@@ -13,6 +13,7 @@ from ingest.keys import Keys
 from ingest.provision import provision
 from ingest.settings import Settings
 from ingest.topics import EVENTS, INBOX, PARTITIONS
+from stream.agent_cells import BUILD_BYTES
 from stream.unpickle import loads
 from stream.worker import Worker, cores
 from tests import load
@@ -99,6 +100,10 @@ def test_ten_thousand_agents_and_twenty_thousand_traces(own_broker, tmp_path) ->
     assert seconds <= RESTORE_SECONDS_MAX
 
 
+# Turn and deadline, then the build that wrote it.
+HEAD = 16 + BUILD_BYTES
+
+
 def _cells(worker: Worker, tp: tuple[str, int]) -> dict[str, bytes | None]:
     """Every key of a partition, encoded as a checkpoint would hold it."""
     partition = worker._owned[tp].core.partition
@@ -114,4 +119,4 @@ def _cells(worker: Worker, tp: tuple[str, int]) -> dict[str, bytes | None]:
 
 
 def _normal(cell: bytes | None) -> bytes | None:
-    return cell and cell[:16] + pickle.dumps(loads(pickle.dumps(loads(cell[16:]))))
+    return cell and cell[:HEAD] + pickle.dumps(loads(pickle.dumps(loads(cell[HEAD:]))))
