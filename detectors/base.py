@@ -5,8 +5,6 @@ breaker acts. `now` is always the record's time in seconds and never falls.
 """
 
 import abc
-from array import array
-from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
@@ -166,56 +164,3 @@ class LastMinute:
             self.count -= self._counts[slot]
             self.marked -= self._marks[slot]
             self._counts[slot] = self._marks[slot] = 0
-
-
-class ConformalRank:
-    """Conformal p-value of a score against the last `size` scores.
-
-    p = (1 + scores at least as high) / (1 + scores kept), so it is never below 1 / (size + 1): a
-    threshold of 0.001 needs 1,000 scores. Exact for exchangeable scores; these are not quite.
-
-    Kept as whole millionths, by age and sorted: 8 bytes a score, 4 of them in a checkpoint; 1 µs.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._order = array("I")
-        self._ranked = array("I")
-        self._next = 0
-
-    @property
-    def kept(self) -> int:
-        """Scores kept, at most `size`."""
-        return len(self._order)
-
-    @property
-    def highest(self) -> float | None:
-        """The highest score kept; None while fewer than `size` are."""
-        return self._ranked[-1] / MICRO if len(self._ranked) == self.size else None
-
-    def quantiles(self) -> dict[str, Json] | None:
-        """Median, 95 % and 99.9 % of the scores kept; None while there are none."""
-        if not self._ranked:
-            return None
-        last = len(self._ranked) - 1
-        return {name: self._ranked[round(q * last)] / MICRO for name, q in QUANTILES.items()}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"size": self.size, "_order": self._order, "_next": self._next}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._ranked = array("I", sorted(self._order))
-
-    def update(self, score: float) -> float:
-        """Rank a score in [0, 4000), then keep it. Returns p in (0, 1]."""
-        value, ranked, kept = round(score * MICRO), self._ranked, len(self._order)
-        p = (1 + kept - bisect_left(ranked, value)) / (1 + kept)
-        if kept < self.size:
-            self._order.append(value)
-        else:
-            del ranked[bisect_left(ranked, self._order[self._next])]
-            self._order[self._next] = value
-            self._next = (self._next + 1) % self.size
-        insort(ranked, value)
-        return p

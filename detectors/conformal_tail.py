@@ -8,7 +8,7 @@ from bisect import bisect_left, insort
 from math import exp, fsum, log10
 from typing import Any
 
-from detectors.base import QUANTILES, Json, rounded
+from detectors.base import QUANTILES, rounded
 
 _SHARE = 0.05  # of the kept scores count as the tail: 2 % of a few hundred are too few for a fit
 _TAIL_MIN = 10
@@ -60,6 +60,11 @@ class ConformalTail:
         """Scores kept, at most `size`."""
         return len(self._order)
 
+    @property
+    def highest(self) -> float | None:
+        """The highest score kept; None while fewer than `size` are."""
+        return self._ranked[-1] if len(self._ranked) == self.size else None
+
     def __getstate__(self) -> dict[str, Any]:
         return {
             "size": self.size, "warm": self.warm, "_order": self._order, "_next": self._next,
@@ -71,16 +76,16 @@ class ConformalTail:
 
     def score_one(self, score: float) -> float:
         """-log10 p in [0, 8] of a finite score >= 0; 0 while not warm. Changes nothing."""
-        return self._judge(_stored(score))
+        return self._judge(stored(score))
 
     def update(self, score: float) -> float:
         """Judge a finite score >= 0, then keep it. Returns -log10 p in [0, 8]; 0 while not warm."""
-        value = _stored(score)
+        value = stored(score)
         found = self._judge(value)
         self._keep(value)
         return found
 
-    def quantiles(self) -> dict[str, Json] | None:
+    def quantiles(self) -> dict[str, float] | None:
         """Median, 95 % and 99.9 % of the scores kept; None while there are none."""
         if not self._ranked:
             return None
@@ -126,5 +131,6 @@ class ConformalTail:
         insort(ranked, value)
 
 
-def _stored(score: float) -> float:
+def stored(score: float) -> float:
+    """A score as it is kept, in single precision: what is to be compared with kept ones must be so, too."""
     return array("f", (min(score, _STORABLE),))[0]

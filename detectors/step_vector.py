@@ -5,7 +5,8 @@ from math import log1p, sqrt
 
 from river import base, stats
 
-from detectors.base import ConformalRank, Json, StatisticalDetector, rounded
+from detectors.base import Json, StatisticalDetector, rounded
+from detectors.conformal_tail import ConformalTail, stored
 
 _FADING = 0.01  # a memory of about 200 steps
 _CLIP = 5.0  # standard deviations; what is further out teaches no more than this
@@ -13,8 +14,7 @@ _SPREAD_MIN = 0.25  # so that one rare flag isn't 6 deviations and drowns a tenf
 _VARIANCE_MIN = _SPREAD_MIN**2
 _FEATURES_MAX = 12  # state must stay bounded whatever names come in
 _FEATURE_WARM = 100  # values before a feature has a say; at 30 a spread comes out a third too small
-_SCORES = 1000  # the fewest with which p < 0.001 can happen at all
-_P_MAX = 0.001
+_SCORES = 1000  # above all of so many: one in a thousand
 _VALUE_MAX = 1e9  # features are logarithms and flags; a square of this still keeps its digits
 _DEVIATION_MAX = 1e6  # its fourth power is finite, and its score still below 1
 
@@ -74,7 +74,8 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
     Each feature is held against its moving mean and spread (river's EWMean, EWVar). The
     fourth-power mean of the deviations lies between their mean square, which forgets one great
     deviation among many small ones, and their maximum, which a rare flag rules. It is calibrated by
-    rank among the last 1,000 scores. Features count as independent: a step that is odd only in a
+    rank among the last 1,000, and beyond these by a fitted tail: how far an alarm passes all of them
+    is what an alarm budget asks for. Features count as independent: a step that is odd only in a
     combination needs that combination as a feature (`step_features` has cost per token). It fails
     where everything is off by a little: +2 deviations in all is normal here.
 
@@ -88,10 +89,11 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
 
     Notes
     -----
-    Score: d / (1 + d) in [0, 1) of that mean d; 0 for the first 100 steps. `p` is its conformal
-    p-value; it fires below 0.001, so at most about once in 1,000 normal steps, and never before
-    1,100. State ≈ 12 kB in memory. Preferred to river's linear OneClassSVM behind a StandardScaler:
-    on synthetic steps (tokens x10, duration x20) this has AUC 0.97 and 0.99, that 0.51 and 0.48.
+    Score: d / (1 + d) in [0, 1) of that mean d; 0 for the first 100 steps. It fires above the last
+    1,000 scores, so about once in 1,000 normal steps, and never before 1,100. `p` says how rare that
+    is; 1 until then. State ≈ 12 kB in memory. Preferred to river's linear OneClassSVM behind a
+    StandardScaler: on synthetic steps (tokens x10, duration x20) this has AUC 0.97 and 0.99, that
+    0.51 and 0.48.
 
     Examples
     --------
@@ -99,8 +101,8 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
     >>> rng, vector = random.Random(7), StepVector()
     >>> for _ in range(1200):
     ...     _ = vector.update({"cost": rng.gauss(8, 1), "tokens": rng.gauss(6, 1)})
-    >>> vector.update({"cost": 8.0, "tokens": 20.0}), round(vector.p, 4), vector.fires
-    (0.925025, 0.001, True)
+    >>> vector.update({"cost": 8.0, "tokens": 20.0}), vector.p < 1e-6, vector.fires
+    (0.925025, True, True)
     """
 
     bounds = (0.0, 1.0)
@@ -111,12 +113,12 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
         super().__init__(quiet)
         self.p = 1.0
         self._features: dict[str, _Feature] = {}
-        self._rank = ConformalRank(_SCORES)
+        self._tail = ConformalTail(_SCORES, warm=_SCORES)
         self._latest: dict[str, float] = {}
 
     def score_one(self, x: Mapping[str, float]) -> float:  # type: ignore[override]  # river: dict
         """Score of a step, in [0, 1). Changes nothing."""
-        return self._score(self._take(x, learn=False))
+        return _score(self._distance(self._take(x, learn=False)))
 
     def learn_one(self, x: Mapping[str, float]) -> None:  # type: ignore[override]  # river: dict
         """Take a step as normal; single values beyond 5 deviations teach as if they were at 5."""
@@ -128,11 +130,12 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
         """Score a step, rank it among the last 1,000, learn it."""
         self._meet(x)
         self._latest = self._take(x, learn=True)
-        self.score, self.p = self._score(self._latest), 1.0
+        distance, self.p = self._distance(self._latest), 1.0
+        self.score = _score(distance)
         if self.n >= self.n0:
-            highest = self._rank.highest
-            self.threshold = StepVector.threshold if highest is None else highest
-            self.p = rounded(self._rank.update(self.score))
+            highest = self._tail.highest
+            self.threshold = StepVector.threshold if highest is None else _score(highest)
+            self.p = 10.0 ** -self._tail.update(distance)
         self.n += 1
         self._decide(self.score > self.threshold)
         return self.score
@@ -155,27 +158,33 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
                     found[name] = z
         return found
 
-    def _score(self, deviations: Mapping[str, float]) -> float:
+    def _distance(self, deviations: Mapping[str, float]) -> float:
         if self.n < self.n0 or not deviations:
             return 0.0
         total = 0.0
         for z in deviations.values():
             square = z * z
             total += square * square
-        distance = sqrt(sqrt(total / len(deviations)))
-        return rounded(distance / (1 + distance))
+        return stored(sqrt(sqrt(total / len(deviations))))
+
+    def _usual(self) -> dict[str, float] | None:
+        known = self._tail.quantiles()
+        return known and {name: _score(distance) for name, distance in known.items()}
 
     def _facts(self) -> dict[str, Json]:
         ranked = sorted(self._latest.items(), key=lambda term: (-abs(term[1]), term[0]))
         total = sum(z**4 for z in self._latest.values()) or 1.0
         return {
             "observed": self.score,
-            "expected": self._rank.quantiles(),
+            "expected": self._usual(),
             "p": self.p,
-            "p_max": _P_MAX,
-            "scores": self._rank.kept,
+            "scores": self._tail.kept,
             "contributions": [
                 {"feature": name, "deviation": round(z, 3), "share": round(z**4 / total, 3)}
                 for name, z in ranked[:3]
             ],
         }
+
+
+def _score(distance: float) -> float:
+    return rounded(distance / (1 + distance))

@@ -105,6 +105,11 @@ def thinking(task: work.Task, random: Random) -> Script:
     return _thinking(task, random, _CALLS, size=1.0, price=1.0)
 
 
+def _bloated(task: work.Task, moment: Moment, random: Random) -> Script:
+    """Prompts have grown a thousandfold."""
+    return _thinking(task, random, 2, size=1000.0, price=1.0)
+
+
 def _dearer(task: work.Task, moment: Moment, random: Random) -> Script:
     """The same tokens cost three times as much."""
     return _thinking(task, random, _CALLS, size=1.0, price=3.0)
@@ -255,6 +260,7 @@ HABITS = (
     _scenario("failing_more", "error_baseline", calm, _worse, 25, "support"),
     _scenario("slower_tool", "latency_baseline", calm, _slower, 40, "research"),
     _scenario("creeping_failures", "slow_drift", calm, _creeping, 30, "operations"),
+    _scenario("bloated_prompt", "step_vector", thinking, _bloated, 60, "coding"),
     _scenario("dearer_model", "price_mismatch", thinking, _dearer, 12, "refund"),
     _scenario("growing_context", "context_growth", thinking, _growing, 2, "research"),
     _scenario("dear_run", "run_cost", modest, _dear, 140, "invoices"),

@@ -1,15 +1,13 @@
-"""What the shared pieces promise: the last minute, the conformal rank, the quiet period."""
+"""What the shared pieces promise: the last minute, the quiet period."""
 
-import pickle
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.base import ConformalRank, Json, LastMinute, StatisticalDetector
+from detectors.base import Json, LastMinute, StatisticalDetector
 
 events = st.lists(st.tuples(st.floats(0, 40), st.booleans()), max_size=80)
-scores = st.lists(st.integers(0, 30).map(lambda n: n / 10), max_size=60)
 
 
 class Threshold(StatisticalDetector):
@@ -49,34 +47,6 @@ def test_time_that_falls_counts_into_the_latest_bucket() -> None:
         window.add(now)
 
     assert window.count == 3
-
-
-@given(scores, st.integers(1, 20))
-def test_conformal_p_is_the_rank_among_the_kept(stream: list[float], size: int) -> None:
-    """p equals (1 + kept scores at least as high) / (1 + kept), also after a checkpoint."""
-    rank, kept = ConformalRank(size), list[float]()
-    for score in stream:
-        p = rank.update(score)
-
-        assert p == (1 + sum(old >= score for old in kept)) / (1 + len(kept))
-
-        kept = [*kept, score][-size:]
-        rank = pickle.loads(pickle.dumps(rank))
-
-        assert rank.kept == len(kept)
-        assert rank.highest == (max(kept) if len(kept) == size else None)
-
-
-def test_expected_scores_are_quantiles_of_the_kept() -> None:
-    """An alarm record's expectation comes from the scores that calibrate it."""
-    rank = ConformalRank(1001)
-
-    assert rank.quantiles() is None
-
-    for i in range(1001):
-        rank.update(i / 1000)
-
-    assert rank.quantiles() == {"median": 0.5, "p95": 0.95, "p999": 0.999}
 
 
 def test_it_goes_from_cold_over_shadow_to_live() -> None:

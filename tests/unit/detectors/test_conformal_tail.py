@@ -24,6 +24,19 @@ def test_below_the_tail_it_is_the_rank(stream: list[float], size: int) -> None:
         kept = [*kept, score][-size:]
 
     assert tail.kept == len(kept)
+    assert tail.highest == (max(kept) if len(kept) == size else None)
+
+
+def test_what_is_expected_are_quantiles_of_the_kept() -> None:
+    """An alarm record's expectation comes from the scores that calibrate it."""
+    tail = ConformalTail(1001, warm=20)
+
+    assert tail.quantiles() is None
+
+    for i in range(1001):
+        tail.update(i / 1000)
+
+    assert tail.quantiles() == {"median": 0.5, "p95": 0.95, "p999": 0.999}
 
 
 def test_nothing_is_said_of_the_first() -> None:

@@ -43,14 +43,24 @@ def test_an_odd_step_fires_and_names_its_feature(step: dict[str, float], guilty:
 
 
 def test_it_cannot_fire_before_it_can_know() -> None:
-    """Below 1,000 scores no rank has p < 0.001, however odd the step."""
+    """Below 1,000 scores nothing is said to be rare, however odd the step."""
     odd = step_features(9e5, 9e3, 900_000, True, True)
     early, late = warmed(1099), warmed(1101)
     early.update(odd)
     late.update(odd)
 
     assert (early.fires, late.fires) == (False, True)
-    assert early.p >= 0.001 > late.p
+    assert early.p == 1.0 > 1e-6 > late.p
+
+
+def test_what_is_further_out_is_rarer() -> None:
+    """Ranks can't tell a step above all others from one far above them; a busy agent's budget asks."""
+    near, far = warmed(), warmed()
+    near.update(step_features(1.0, 700 * 3e-5, 700, False, False))
+    far.update(step_features(1.0, 700 * 3e-3, 700, False, False))
+
+    assert near.fires and far.fires
+    assert near.p > 100 * far.p
 
 
 def test_a_rare_flag_does_not_drown_the_magnitudes() -> None:
