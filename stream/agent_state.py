@@ -287,21 +287,33 @@ class AgentState:
         return self.run(name).breaker if kind == "run" else None
 
     def breakers(self) -> Iterator[Breaker]:
+        yield from self._lasting()
+        for run in self.runs.values():
+            yield run.breaker
+
+    def _lasting(self) -> Iterator[Breaker]:
+        """Breakers of scopes that outlive a run."""
         yield self.breaker
         for tool in self.tools.values():
             yield tool.breaker
         for bundle in self.bundles.values():
             yield bundle.breaker
-        for run in self.runs.values():
-            yield run.breaker
 
-    def arm(self) -> None:
-        """Set the agent's timer to the earliest of its deadlines."""
-        earliest = min((breaker.deadline for breaker in self.breakers()), default=inf)
+    def arm(self, trace_id: str = "") -> None:
+        """Set the agent's timer to the earliest of its deadlines.
+
+        With `trace_id` no other run has changed, and none is looked at: an agent may have hundreds open.
+        The timer is then never late. It may be early, finds nothing due, and is set anew from all runs.
+        """
+        earliest = self.deadline if trace_id else inf
+        for breaker in self._lasting():
+            earliest = min(earliest, breaker.deadline)
         earliest = min(earliest, self.ledger.deadline, self.active_until or inf)
         if self.pending:
             earliest = min(earliest, min(one.deadline for one in self.pending.values()))
-        for run in self.runs.values():
+        changed = self.runs.get(trace_id)
+        for run in self.runs.values() if not trace_id else (changed,) if changed else ():
+            earliest = min(earliest, run.breaker.deadline)
             if run.silence is not None and run.silence.deadline < earliest:
                 earliest = run.silence.deadline
         for awaited in self.awaited.values():

@@ -148,7 +148,7 @@ class Detect:
         agent = self.partition.open(key)
         self._fact(agent, fact)
         self._roll.heard(agent, self.partition.now)
-        agent.arm()
+        agent.arm(fact.trace_id if isinstance(fact, Step | Run | Alive) else "")
         self.partition.close(key, agent)
 
     def _fact(self, agent: AgentState, fact: AgentFact) -> None:
