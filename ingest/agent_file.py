@@ -113,7 +113,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_de
         Detectors that decide and log, and stop nothing.
     signals
         By detector, what a held call does once it has fired or warned in the run: ``ask`` a person, or
-        ``deny``. Those whose action is ``step-up`` ask unless another word stands here.
+        ``deny``. Those whose action is ``step-up`` ask unless another word stands here: rules from then
+        on, statistical ones for the calls that they find odd, or for the next one.
     review_share
         Share of the allowed held calls that a person looks at afterwards.
     rollout

@@ -41,13 +41,14 @@ _unpack = msgspec.msgpack.Decoder(AgentFile).decode
 RUNS_MAX = 256  # open runs of one agent
 HALVES_MAX = 256  # runs that wait for their shadow, or for what they repeat
 BUNDLES_MAX = 8  # of one agent that something was said of
-MODELS_MAX = 4  # of one bundle, the newest
+BUNDLE_MODELS_MAX = 4  # the newest
 TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
 ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
 AWAITING_MAX = 64
 TASKS_MAX = 3  # of one agent that have a baseline of their own; the others share one
 MODELS_MAX = 8  # of one agent; the one used longest ago goes
 MEASURED_MAX = 256  # detectors and scopes that are measured only
+DOUBTS_MAX = 8  # calls of a run that one detector lets wait; beyond it, all of the run's
 ALARMS_MAX = 48  # alarms that people may still judge: 80 bytes each in a checkpoint once judged
 
 
@@ -77,6 +78,7 @@ class RunState:
     done: int = 0  # steps that have completed
     spent: list[float] = field(default_factory=list)  # USD after 1, 2, 4, … steps, the newest last
     growth: ContextGrowth = field(default_factory=ContextGrowth)
+    doubts: dict[str, list[str]] = field(default_factory=dict)  # by detector: see `doubting`
 
 
 @dataclass(slots=True)

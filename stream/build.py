@@ -41,6 +41,7 @@ _DECIDING = (
     (stream, "correlate.py"),
     (stream, "dead_letters.py"),
     (stream, "detect.py"),
+    (stream, "doubting.py"),
     (stream, "finding.py"),
     (stream, "fleet_sentences.py"),
     (stream, "findings.py"),

@@ -12,7 +12,7 @@ from detectors import CATALOGUE
 from ingest.agent_file import Part
 from ingest.records import Run, Step
 from stream import sentences
-from stream.agent_state import BUNDLES_MAX, MODELS_MAX, AgentState
+from stream.agent_state import BUNDLE_MODELS_MAX, BUNDLES_MAX, AgentState
 from stream.finding import Finding
 
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -27,7 +27,7 @@ def called(agent: AgentState, step: Step) -> None:
         return
     if step.bundle not in agent.models and len(agent.models) >= BUNDLES_MAX:
         del agent.models[next(iter(agent.models))]
-    agent.models[step.bundle] = (*known, step.model)[-MODELS_MAX:]
+    agent.models[step.bundle] = (*known, step.model)[-BUNDLE_MODELS_MAX:]
 
 
 def parts(agent: AgentState, bundle: str) -> dict[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from detectors import CATALOGUE
 from ingest import codec
 from ingest.records import Ack, Acknowledged, Ordered, Run, Step
 from ingest.topics import CONTROL_LOG
-from stream import changed, sentences
+from stream import changed, doubting, sentences
 from stream.agent_state import (
     AWAITING_MAX,
     ORDERS_KEPT,
@@ -65,6 +65,13 @@ class Commanding:
         entry, order = CATALOGUE[finding.detector], None
         finding = changed.named(agent, step, finding)
         word = self._budgeting.weigh(agent, step, finding)
+        run = agent.runs.get(step.trace_id)
+        # What the run's own alarm leaves unsaid still waits.
+        asks = word == "said" or (
+            run is not None and run.signals.get(finding.detector) == "step-up"
+        )
+        if run is not None and asks and doubting.concerns(finding):
+            doubting.raised(run, finding.detector)
         if word == "muted":
             return
         said: dict[str, Any] = {
@@ -77,7 +84,6 @@ class Commanding:
         if word == "logged":
             self._saying.signal(agent, step, incident=False, **said | _LOGGED)
             return
-        run = agent.runs.get(step.trace_id)
         if run is not None and isinstance(step, Step) and weighs(finding.severity):
             run.suspect = run.suspect or (
                 round(self._saying.now, 3), step.step_id, finding.detector,

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from detectors import CATALOGUE
 from ingest.records import Step
 from ingest.rules import RuleError, rule
+from stream import doubting
 from stream.agent_state import AgentState
 from stream.breaker import PROBES, Breaker, State
 from stream.budgets import most
@@ -183,13 +185,16 @@ def approvals(agent: AgentState, step: Step, now: float) -> Objection | None:
 def signals(agent: AgentState, step: Step, now: float) -> Objection | None:
     """What detectors have found in this run so far."""
     run, words = agent.runs.get(step.trace_id), agent.file.signals
-    for name, action in run.signals.items() if run is not None else ():
+    if run is None:
+        return None
+    for name, action in run.signals.items():
         if name in agent.file.metrics_only:
             continue  # it stops nothing, this call neither
         word = words.get(name, "ask" if action == "step-up" else "")  # type: ignore[call-overload]
         if word == "deny":
             return deny(f"{name} has fired or warned in this run")
-        if word == "ask":
+        statistical = CATALOGUE[name].evidence_class == "statistical"
+        if word == "ask" and (name in words or not statistical or doubting.holds(run, name, step)):
             return _ask(agent, step, now, "signals", f"{name} has fired or warned in this run")
     return None
 

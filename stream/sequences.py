@@ -24,8 +24,7 @@ def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
     agent.sequences.update(step.tool, run.walk, step.task_type)
     run.task = step.task_type or run.task
     reads = agent.file.access(step.tool) == "read"
-    told = run.signals.get("sequence_surprise")
-    if agent.sequences.fires or (agent.sequences.odd and not reads and told != "step-up"):
+    if agent.sequences.fires or (agent.sequences.odd and not reads):
         evidence = agent.sequences.evidence()
         words = sentences.sequence_surprise(evidence)
         yield Finding("sequence_surprise", words, evidence, warning=reads)

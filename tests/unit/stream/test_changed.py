@@ -8,7 +8,7 @@ import pytest
 from ingest.agent_file import AgentFile, Bundle
 from ingest.records import Signal, Step
 from stream import changed
-from stream.agent_state import BUNDLES_MAX, MODELS_MAX, AgentState, new_agent
+from stream.agent_state import BUNDLE_MODELS_MAX, BUNDLES_MAX, AgentState, new_agent
 from stream.changed import between
 from stream.finding import Finding
 from stream.outputs import Output
@@ -125,15 +125,15 @@ def test_what_is_remembered_is_bounded() -> None:
     """Bundles, models of each; and it comes back from a checkpoint."""
     agent = new_agent("acme/refunds")
     for n in range(BUNDLES_MAX + 3):
-        for model in range(MODELS_MAX + 3):
+        for model in range(BUNDLE_MODELS_MAX + 3):
             changed.called(agent, step(f"m{model}", f"b{n}"))
     changed.freeze(agent, f"b{BUNDLES_MAX}")
     again: AgentState = loads(pickle.dumps(agent))
 
     assert len(agent.models) == BUNDLES_MAX
-    assert {len(models) for models in agent.models.values()} == {MODELS_MAX}
+    assert {len(models) for models in agent.models.values()} == {BUNDLE_MODELS_MAX}
     assert (again.models, again.reference) == (agent.models, agent.reference)
-    assert again.reference["model"][-1] == f"m{MODELS_MAX + 2}"
+    assert again.reference["model"][-1] == f"m{BUNDLE_MODELS_MAX + 2}"
 
 
 @pytest.mark.parametrize(

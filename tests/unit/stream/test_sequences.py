@@ -121,3 +121,28 @@ def test_asking_again_is_no_second_call() -> None:
 
     assert calls == 1
     assert days.agent.sequences.runs == 6
+
+
+def asked(days: Days, told: Told, number: int, tool: str, attempt: int = 1) -> str:
+    """The verdict of a call; each has arguments of its own."""
+    asking, _ = told.call(number, tool, args_hash=f"args-{number}")
+    asking.attempt, asking.deadline_ms = attempt, 1000
+    days.pipe.now += 1.0
+    (word,) = words(days.pipe.send(asking))
+    return word
+
+
+def test_each_odd_write_of_a_run_waits_and_only_these() -> None:
+    """The alarm is said once a run, but excuses no later write; what is not odd goes on."""
+    days = Days()
+    told = Told(trace_id=trace_id(999), boot_id="odd")
+    days.pipe.send(told("run.start"))
+    first = [asked(days, told, 1, "crm.erase"), asked(days, told, 1, "crm.erase", attempt=2)]
+    second = asked(days, told, 2, "crm.erase")
+    again = [asked(days, told, n, "crm.erase", attempt=2) for n in (1, 2)]
+    usual = asked(days, told, 3, "crm.update", attempt=2)  # not judged again, so not odd
+
+    assert first == ["needs_approval"] * 2
+    assert second == "needs_approval"
+    assert again == ["needs_approval"] * 2
+    assert usual == "allow"
