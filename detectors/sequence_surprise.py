@@ -11,6 +11,7 @@ from detectors.conformal_tail import SURPRISE_MAX, ConformalTail
 CALLS_KEPT = 64  # of an open run; what comes after is scored and not learnt
 _NEW_KEPT = 8  # names that the agent never used, of one open run; the further ones count as one
 _RUNS = 256  # compared with; 3 x 4 bytes each in a checkpoint
+_RARE_BITS = log2(20)  # what comes one time in twenty is usual, however steady the other runs
 _RUNS_MIN = 25  # before it may alarm
 _SCORES = 3  # of a run, of which the rarest counts: so many chances to be rare
 _NOBODY = "?"  # no tool is called so by its name alone
@@ -74,7 +75,8 @@ class SequenceSurprise(StatisticalDetector):
 
     Notes
     -----
-    Score: -log10 of the conformal p, less log10 3, in [0, 8]; fires from 2: one run in a hundred.
+    Score: -log10 of the conformal p, less log10 3, in [0, 8]; fires from 2: one run in a hundred, and at
+    a call only if that itself is at most one in twenty there: among very regular runs anything is rare.
     Needs 25 runs and 120 updates. State at most 12 kB in a checkpoint; 5 µs a call (mean), 25 µs a run's end.
 
     Examples
@@ -161,7 +163,8 @@ class SequenceSurprise(StatisticalDetector):
         raised = walk.score
         if before >= self.threshold:
             raised = self._rare(self._highest.score_one(bits))
-        self.odd = raised >= self.threshold and self.status == "live"
+        surprises = raised >= self.threshold and (ended or bits >= _RARE_BITS)
+        self.odd = surprises and self.status == "live"
         self._decide(self.odd and not walk.fired)
         walk.fired |= self.fires
         if ended:

@@ -134,3 +134,20 @@ def test_a_call_costs_a_few_microseconds(task: str) -> None:
         played(detector, run)
 
     assert (time.process_time() - begun) / sum(map(len, runs)) < 40e-6
+
+
+def test_what_is_common_is_never_odd() -> None:
+    """Runs of one call are all alike, so any is rare among them; a call of one in three is no surprise."""
+    rng, detector, odd, tools = random.Random(3), SequenceSurprise(), 0, ("pay", "refund", "close")
+    for _ in range(50):
+        for _ in range(20):
+            detector.update(rng.choice(tools))
+        detector.update(None)
+    for _ in range(2000):
+        detector.update(rng.choice(tools))
+        odd += detector.odd
+        detector.update(None)
+    detector.update("erase")
+
+    assert odd == 0
+    assert detector.odd
