@@ -133,8 +133,9 @@ async def ghost(settings: Settings, held: Keys, folder: Path, seed: int) -> int:
             await send(settings, held, some(1, after=0))
             await until(lambda: counts(db, seed)[2] == TRACES, 60, old)
             await send(settings, held, some(5, after=1))
-            await asyncio.sleep(AGE / 2)  # they are read, and wait for their age
-            assert counts(db, seed)[2] == TRACES
+            await asyncio.sleep(AGE / 2)
+            # They are read and wait for their age, but in partitions that came to the end of a chunk.
+            assert counts(db, seed)[2] < 6 * TRACES
             # The successor reads these too, so his inserts end elsewhere.
             more = threading.Thread(
                 target=asyncio.run, args=(send(settings, held, some(4, after=6)),)
