@@ -14,10 +14,10 @@ import msgspec
 
 from ingest.records import Incident, Signal, Src
 from stream import alarm
-from stream import fleet_sentences as sentences
 from stream.brake import PREFIX as BRAKE
 from stream.brake import TenantState
 from stream.partition import Partition
+from stream.sentences import fleet as sentences
 from stream.shared_cause import (
     NODES_MAX,
     PREFIX,

@@ -1,0 +1,189 @@
+"""What join tells of a run: its steps with their reasoning, its beginning and end, signs of life."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from ingest.records.marks import NO_SRC, Src
+
+
+class Ref(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A cognitive or contextual event that belongs to a step: id, name, 64-bit sketch (hex)."""
+
+    event_id: str
+    name: str
+    sketch: str = ""
+
+
+class RunTotals(msgspec.Struct, gc=False, omit_defaults=True):
+    """What one agent has done in one run so far, in order of arrival. Money in micro-USD."""
+
+    steps: int = 0
+    calls: int = 0
+    errors: int = 0
+    cost_micro: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Loop(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
+    """Repetition at the end of a run: cycle length, repeats of it, count of the newest key."""
+
+    period: int = 0
+    repeats: int = 0
+    count: int = 0
+
+
+class Asked(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
+    """How a held call asks: which attempt, how long it waits (ms), which process, proved by which key."""
+
+    attempt: int
+    deadline_ms: int
+    reply_to: str
+    kid: str
+    approval_id: str = ""
+    descriptor: str = ""  # SHA-256 of what the tool says of itself
+    depth: int = 0  # agents above this one in the trace
+    data_classes: tuple[str, ...] = ()  # sensitive data found in the arguments
+
+
+Origin = Literal["named", "listed", "ordered", "unknown"]
+
+
+class Value(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A telling value of an argument that nobody in charge named: whence, class, path, span.
+
+    `listed` stands in a result, `ordered` in a passage of one that gives orders, `unknown` nowhere.
+    """
+
+    origin: Origin
+    klass: str
+    path: str = ""
+    start: int = 0
+    end: int = 0
+
+
+class Kept(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """An address that went into memory or came out of it, named by nobody in charge: keyed hash, whence."""
+
+    hash: str
+    klass: str
+    origin: Origin
+    path: str = ""
+
+
+class Provenance(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
+    """Where the values of a call's arguments come from, as far as the trace knew when it was requested."""
+
+    named: int = 0  # values that the user or the system said
+    values: list[Value] = []  # the others, the first of each class and origin
+    orders: bool = False  # some result of the trace gave orders about values
+    source: str = ""  # event id of the latest such result
+    cut: bool = False  # there were more values than were sent
+    memory: list[
+        Kept
+    ] = []  # of a call, what memory brought; of a write to memory, what results brought
+
+
+class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):
+    """One operational action with the reasoning and context that it was decided in.
+
+    Emitted when the action is requested and when it completes. An event that arrives later emits it
+    again with ``revision`` + 1; the highest revision counts. `run` and `loop` tell what was known when
+    this record was written (decisions follow the order of arrival); all else is equal at the end
+    under any order of arrival.
+    """
+
+    src: Src = NO_SRC
+    step_id: str
+    phase: Literal["request", "complete"]
+    revision: int = 0
+    tenant: str
+    agent_id: str
+    trace_id: str
+    span_id: str
+    parent_span_id: str = ""
+    call_id: str = ""
+    environment: str = "dev"
+    bundle: str = ""
+    user_id: str = ""
+    session_id: str = ""
+    task_type: str = ""
+    action: str  # llm, tool, handoff, memory.read, memory.write
+    tool: str = ""
+    model: str = ""
+    status: str = ""
+    error_type: str = ""
+    duration_us: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    confidence: float | None = None
+    args_hash: str = ""
+    result_hash: str = ""
+    decision_args: dict[str, Any] = {}
+    verdict_seen: str = ""
+    reasoning: list[Ref] = []
+    context: list[Ref] = []
+    state_before: str = ""
+    state_after: str = ""
+    request_id: str = ""  # event ids
+    result_id: str = ""
+    requested_at: int = 0  # µs, claims of the agent
+    completed_at: int = 0
+    at: float = 0.0  # s, broker time of the event behind this record: rates count by it
+    spooled: bool = False
+    late: bool = False  # came after the life of its trace
+    echo: bool = False  # written for the record only (a revision); decisions ignore it
+    run: RunTotals | None = None
+    loop: Loop | None = None
+    crew: Loop | None = None  # of a handoff: repetition of it among those of the trace
+    agents: int = 0  # with `crew`: agents of the trace so far
+    stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
+    held: Asked | None = None  # of a request that waits for its verdict
+    provenance: Provenance | None = None  # of a request whose arguments hold telling values
+
+
+class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True):
+    """An agent began or ended its part of a trace."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    trace_id: str
+    phase: Literal["start", "end"]
+    event_id: str
+    emitted_at: int
+    status: str = ""
+    spooled: bool = False
+    run: RunTotals | None = None
+    shadow_of: str = ""  # trace id of the run that a shadow repeats
+
+
+class Alive(msgspec.Struct, tag="alive", gc=False, kw_only=True, omit_defaults=True):
+    """A heartbeat: the agent's process lives, and which run it is in (empty: none)."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    trace_id: str
+    event_id: str
+    emitted_at: int
+    in_run: bool = True
+    spooled: bool = False
+
+
+class Ack(msgspec.Struct, tag="ack", gc=False, kw_only=True, omit_defaults=True):
+    """An agent obeyed a command."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    trace_id: str
+    event_id: str
+    emitted_at: int  # µs, the moment of the gate's change of state
+    cmd_id: str
+    scope: str
+    term: int = 0
+    epoch: int = 0
+    state: str = ""

@@ -1,0 +1,50 @@
+"""How an agent fares over many calls, and how well a detector does."""
+
+from stream.sentences.evidence import Evidence
+
+
+def error_rate(what: str, evidence: Evidence) -> str:
+    """How much failed."""
+    share = f"{evidence['failures']} of {evidence['calls']} calls failed in the last minute"
+    row = evidence["consecutive"]
+    tail = f", {row} in a row" if row > 1 else ""
+    return f"Errors of {what}: {share} ({evidence['observed']:.0%}){tail}; the limit is half of 20."
+
+
+def call_rate(access: str, evidence: Evidence) -> str:
+    """How many calls of a class, against which cap."""
+    seen = evidence["observed"]
+    return (
+        f"{seen['minute']} {access} calls in the last minute and {seen['day']} today; allowed are "
+        f"{evidence['per_minute'] or 'any number'} a minute and {evidence['per_day'] or 'any number'} a day."
+    )
+
+
+def latency(tool: str, evidence: Evidence) -> str:
+    """How slow a tool is against its declaration."""
+    return (
+        f"`{tool}` takes {evidence['observed']:.2f} s at the 95th percentile of its last "
+        f"{evidence['calls']} calls; declared are {evidence['declared']:.2f} s, "
+        f"tolerated {evidence['factor']:.0f} times that."
+    )
+
+
+def annotation(detector: str, what: str, evidence: Evidence) -> str:
+    """A statistical finding: odd, and no more than that."""
+    return (
+        f"{detector.replace('_', ' ').capitalize()} of `{what}` is unusual: "
+        f"score {evidence['score']:.3f} over {evidence['threshold']:.3f} after {evidence['n']} observations."
+    )
+
+
+def detector_health(evidence: Evidence, ill: bool) -> str:
+    """A detector that says far too much, and one that no longer does.
+
+    >>> found = {"subject": "latency_baseline", "observed": 7.5, "budget_a_day": 1.0}
+    >>> detector_health(found, ill=True)
+    '`latency_baseline` had 7.5 episodes a day lately, with room for 1.0: what it finds here is only logged.'
+    """
+    counted = f"`{evidence['subject']}` had {evidence['observed']:.1f} episodes a day lately"
+    if ill:
+        return f"{counted}, with room for {evidence['budget_a_day']:.1f}: what it finds here is only logged."
+    return f"{counted}: its findings count again."

@@ -1,0 +1,5 @@
+"""What a sentence is made of."""
+
+from typing import Any
+
+Evidence = dict[str, Any]
