@@ -37,7 +37,7 @@ class Cells:
         return self._build + pickle.dumps(agent)
 
     def load(self, cell: bytes) -> AgentState:
-        """The state of a cell. Costs some 0.3 ms more where another build wrote it, once for each agent.
+        """The state of a cell. Where another build wrote it, once 0.07 ms a kB more (1.3 ms for 18 kB).
 
         Raises
         ------

@@ -15,13 +15,13 @@ from ingest.records import Decided, Decision, Outcome, Src, Step, Wanted
 from stream.agent_state import AgentState
 from stream.agreements import Pending
 from stream.policy import Ruling
+from stream.spoken import opened
 from tracefuse.signing import CommandVerifier
 from tracefuse.verdicts import Verdict
 
 PENDING_MAX = 256  # calls of one agent that wait for a person; the oldest is refused by expiry
 EXPIRES_SECONDS = 900.0  # where no rule says more: autonomy 1
 ESCALATES_AT = 0.5  # of the time: then somebody else should hear of it
-AUTHOR = "human/"
 _decode = msgspec.json.Decoder(Decision).decode
 
 
@@ -58,14 +58,9 @@ def decide(
     one: Pending | None, fact: Decided, verifier: CommandVerifier, now: float
 ) -> Decision | str:
     """The decision of a fact, or in words why it is none."""
-    if not fact.kid.startswith(AUTHOR) or not verifier.verify(
-        fact.kid, record_key(fact.approval_id), fact.payload, fact.sig
-    ):
-        return "it is not signed by a person's key that we know"
-    try:
-        decision = _decode(fact.payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "it can't be read"
+    decision = opened(fact, record_key(fact.approval_id), _decode, verifier)
+    if isinstance(decision, str):
+        return decision
     if one is None or decision.approval_id != one.approval_id:
         return "nothing waits for it: it was answered, has expired, or never was asked"
     if (decision.tool, decision.args_hash) != (one.tool, one.args_hash):

@@ -9,7 +9,8 @@ from ingest import codec
 from ingest.keys import Keys
 from ingest.records import Incident, IncidentLabel, IncidentReview, IncidentReviewed, Truth
 from ingest.settings import Settings
-from stream.judging import NAME_CHARACTERS_MAX, REASON_CHARACTERS_MAX, record_key
+from stream.judging import REASON_CHARACTERS_MAX, record_key
+from stream.spoken import NAME_CHARACTERS_MAX
 from stream.telling import NotCounted, tell
 from tracefuse.clock import now_us
 

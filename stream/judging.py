@@ -2,7 +2,7 @@
 
     alarm ─► Incident ─► a person looks ─► signed IncidentReview ─► the agent's owner checks ─► IncidentLabel
 
-The counts weigh how many alarms a detector may raise (`weights`), so who could forge them could silence it.
+The counts weigh how many alarms a detector may raise (`AlarmBudget`): who could forge them could silence it.
 The agent's owner takes a word only with a person's key, about an alarm that it raised itself.
 """
 
@@ -18,49 +18,18 @@ from stream.agent_state import AgentState
 from stream.agreements import Alarm
 from stream.outputs import Line
 from stream.saying import Saying
+from stream.spoken import NAME_CHARACTERS_MAX, opened, outdated
 from tracefuse import wire
 from tracefuse.signing import CommandVerifier
 
 LABELS = ("real", "false", "expected")
-JUDGES_MAX = 16  # people who judge one incident
-NAME_CHARACTERS_MAX = 256  # as long as an event's own names
 REASON_CHARACTERS_MAX = 1000  # some sentences: a label is no report
-# Beta(1, 1): before anybody has judged, every precision is as likely as any other.
-PRIOR_REAL, PRIOR_FALSE = 1, 1
-# What was always wrong so far may still speak: silenced, it could never be shown to be right.
-WEIGHT_MIN = 0.05
-AUTHOR = "human/"
 _decode = msgspec.json.Decoder(IncidentReview).decode
 
 
 def record_key(tenant: str, agent_id: str, incident_id: str) -> str:
     """What a word on an incident is signed together with."""
     return f"incident:{tenant}/{agent_id}/{incident_id}"
-
-
-def weights(labelled: Mapping[str, tuple[int, int, int]]) -> dict[str, float]:
-    """How far each detector is to be believed: the mean precision under Beta(1, 1), at least 5 %.
-
-    Parameters
-    ----------
-    labelled
-        By detector how many incidents were real, false and expected, as `AgentState.labelled` has it. What
-        was expected counts for neither: the detector saw what there was.
-
-    Returns
-    -------
-    dict
-        By detector 0.05 to 1. One that nobody has judged is missing; its weight would be 0.5.
-
-    Examples
-    --------
-    >>> weights({"exact_loop": (8, 0, 0), "step_vector": (0, 48, 3), "slow_drift": (0, 0, 5)})
-    {'exact_loop': 0.9, 'step_vector': 0.05, 'slow_drift': 0.5}
-    """
-    return {
-        detector: round(max(WEIGHT_MIN, (real + PRIOR_REAL) / (real + false + PRIOR_REAL + PRIOR_FALSE)), 6)
-        for detector, (real, false, _) in labelled.items()
-    }  # fmt: skip
 
 
 def recounted(counts: tuple[int, int, int], before: str, after: str) -> tuple[int, int, int]:
@@ -81,14 +50,9 @@ def judge(
 ) -> IncidentReview | str:
     """A person's word on one of these alarms, or in words why it does not count."""
     key = record_key(fact.tenant, fact.agent_id, fact.incident_id)
-    if not fact.kid.startswith(AUTHOR) or not verifier.verify(
-        fact.kid, key, fact.payload, fact.sig
-    ):
-        return "it is not signed by a person's key that we know"
-    try:
-        review = _decode(fact.payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "it can't be read"
+    review = opened(fact, key, _decode, verifier)
+    if isinstance(review, str):
+        return review
     alarm = alarms.get(review.signal_id)
     if alarm is None:
         return "no such alarm was raised, or it was forgotten for newer ones"
@@ -98,11 +62,7 @@ def judge(
         return "it names nobody, or at too great length"
     if not 0 < len(review.reason) <= REASON_CHARACTERS_MAX:
         return "it gives no reason, or too long a one"
-    if review.at <= alarm.judged.get(review.by, -1):
-        return f"{review.by} has said something newer, or the same"
-    if review.by not in alarm.judged and len(alarm.judged) >= JUDGES_MAX:
-        return "enough people have judged it"
-    return review
+    return outdated(review.by, review.at, alarm.judged) or review
 
 
 class Judging:

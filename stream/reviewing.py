@@ -18,14 +18,12 @@ from stream.agent_state import AgentState
 from stream.agreements import Sampling
 from stream.outputs import Line
 from stream.saying import Saying
+from stream.spoken import NAME_CHARACTERS_MAX, opened, outdated
 from tracefuse import wire
 from tracefuse.signing import CommandVerifier, packed
 
 SAMPLED_MAX = 256  # allowed calls of one agent that can still be judged; the oldest is forgotten
-JUDGES_MAX = 16  # people who judge one call
-NAME_CHARACTERS_MAX = 256  # as long as an event's own names
 NOTE_CHARACTERS_MAX = 1000  # some sentences: a label is no report
-AUTHOR = "human/"
 _decode = msgspec.json.Decoder(Review).decode
 
 
@@ -71,14 +69,9 @@ def sampled(step: Step, src: Src, now: float) -> Sampled:
 def judge(one: Sampling | None, fact: Reviewed, verifier: CommandVerifier) -> Review | str:
     """The review of a fact, or in words why it is none."""
     key = record_key(fact.tenant, fact.agent_id, fact.trace_id, fact.call_id)
-    if not fact.kid.startswith(AUTHOR) or not verifier.verify(
-        fact.kid, key, fact.payload, fact.sig
-    ):
-        return "it is not signed by a person's key that we know"
-    try:
-        review = _decode(fact.payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "it can't be read"
+    review = opened(fact, key, _decode, verifier)
+    if isinstance(review, str):
+        return review
     if one is None:
         return "no such call was put aside for a review, or it was forgotten for newer ones"
     about = (review.trace_id, review.call_id, review.tool, review.args_hash)
@@ -88,11 +81,7 @@ def judge(one: Sampling | None, fact: Reviewed, verifier: CommandVerifier) -> Re
         return "it names nobody, or is too long"
     if review.by == one.requester:
         return "who asked may not judge"
-    if review.at <= one.judged.get(review.by, -1):
-        return f"{review.by} has said something newer, or the same"
-    if review.by not in one.judged and len(one.judged) >= JUDGES_MAX:
-        return "enough people have judged it"
-    return review
+    return outdated(review.by, review.at, one.judged) or review
 
 
 def label(agent: AgentState, fact: Reviewed, review: Review, src: Src, now: float) -> Label:

@@ -9,7 +9,8 @@ from ingest import codec
 from ingest.keys import Keys
 from ingest.records import Judgement, Label, Review, Reviewed, Sampled
 from ingest.settings import Settings
-from stream.reviewing import NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX, record_key
+from stream.reviewing import NOTE_CHARACTERS_MAX, record_key
+from stream.spoken import NAME_CHARACTERS_MAX
 from stream.telling import NotCounted, tell
 from tracefuse.clock import now_us
 

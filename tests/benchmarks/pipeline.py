@@ -31,7 +31,7 @@ from tests.benchmarks.agents import roles
 from tests.benchmarks.bulk import agent_files, names_of
 from tests.benchmarks.lag import Prober, visible
 from tests.benchmarks.pipeline_report import figures, per_event, problems, table
-from tests.benchmarks.promises import Json, kept, plain
+from tests.benchmarks.promises import Json, exit_code, plain
 from tests.benchmarks.stage import SIMULATOR_NICE, TENANT, Crewmen, Invalid, Stage
 from tracefuse.clock import monotonic, now_us
 
@@ -277,7 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if found["problems"]:
         return 1
-    return 0 if all(kept(figure) for figure in found["figures"]) else 2
+    return exit_code(found["figures"])
 
 
 if __name__ == "__main__":

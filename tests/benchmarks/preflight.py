@@ -25,7 +25,7 @@ from dashboards.demo_facts import quantiles
 from tests.benchmarks import cpu
 from tests.benchmarks.agents import roles
 from tests.benchmarks.askers import WIDTH, Wait, lists
-from tests.benchmarks.promises import Json, kept, plain
+from tests.benchmarks.promises import Json, exit_code, plain
 from tests.benchmarks.stage import SIMULATOR_NICE, TENANT, Crewmen, Invalid, Stage
 from tracefuse.clock import monotonic, now_us
 
@@ -280,7 +280,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if report["problems"]:
         return 1
-    return 0 if all(kept(figure) for figure in report["figures"]) else 2
+    return exit_code(report["figures"])
 
 
 if __name__ == "__main__":

@@ -21,3 +21,18 @@ def kept(figure: Json) -> bool:
     return bool(
         figure.get("promised_min", measured) <= measured <= figure.get("promised_max", measured)
     )
+
+
+def line(figure: Json) -> str:
+    """One figure for people, and whether it missed what was promised."""
+    missed = "" if kept(figure) else "MISSED"
+    return f"{figure['name']:<48}{figure['measured']:>10.3f} {figure.get('unit', ''):<14}{missed}"
+
+
+def exit_code(figures: list[Json]) -> int:
+    """0: all promises were kept. 2: the run counts, and one was not.
+
+    >>> exit_code([]), exit_code([{"promised_max": 1.0, "measured": 1.2}])
+    (0, 2)
+    """
+    return 0 if all(kept(figure) for figure in figures) else 2

@@ -30,7 +30,7 @@ from ingest.topics import SIGNALS
 from stream.detect import Detect
 from stream.outputs import Line
 from stream.registering import sealed
-from tests.benchmarks.promises import Json, kept
+from tests.benchmarks.promises import Json, exit_code, line
 from tests.pipe import REGISTRY, TENANT, VERIFIER
 from tracefuse import wire
 
@@ -257,11 +257,10 @@ def main(arguments: list[str] | None = None) -> int:
     for kind, row in report["faults"].items():
         print(f"  {kind:<8}{row['found']} of {row['happened']}  {row['by']}")
     for figure in report["figures"]:
-        missed = "" if kept(figure) else "MISSED"
-        print(f"{figure['name']:<48}{figure['measured']:>8.3f}  {missed}")
+        print(line(figure))
     if options.report is not None:
         options.report.write_text(json.dumps(report, indent=1) + "\n")
-    return 0 if all(kept(figure) for figure in report["figures"]) else 2
+    return exit_code(report["figures"])
 
 
 if __name__ == "__main__":

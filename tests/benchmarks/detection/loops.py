@@ -27,7 +27,7 @@ from ingest.simulate.recorded import traces
 from ingest.simulate.script import Act
 from stream.agent_state import AgentState
 from tests.benchmarks.detection.dojo import ABSENT, DATA, FILES, Truth
-from tests.benchmarks.promises import Json, kept
+from tests.benchmarks.promises import Json, exit_code
 from tests.pipe import AGENT, TENANT, Pipe, commands, signals, trace_id
 from tracefuse import wire
 from tracefuse.drafts import Draft, Run
@@ -291,7 +291,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{time.process_time() - began:.0f} s of one core")
     if options.report is not None:
         options.report.write_text(json.dumps({"figures": found, **parts}, indent=1) + "\n")
-    return 0 if all(kept(figure) for figure in found) else 2
+    return exit_code(found)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tests.benchmarks.detection import month_cost
 from tests.benchmarks.detection.month_faults import KINDS, Fault, plan
 from tests.benchmarks.detection.month_fleet import Fleet, Heard
 from tests.benchmarks.detection.month_habits import DAY, WEEK, fleet
-from tests.benchmarks.promises import Json, kept
+from tests.benchmarks.promises import Json, exit_code, line
 
 BEGINS = 1_795_046_400.0  # a Thursday, midnight UTC
 AFTER = 3600.0  # what is said so long after a fault of the same agent may still be about it
@@ -186,11 +186,10 @@ def main(arguments: list[str] | None = None) -> int:
     ]  # fmt: skip
     shown(report)
     for figure in report["figures"]:
-        missed = "" if kept(figure) else "MISSED"
-        print(f"{figure['name']:<44}{figure['measured']:>10.3f} {figure['unit']:<14}{missed}")
+        print(line(figure))
     if options.report is not None:
         options.report.write_text(json.dumps(report, indent=1) + "\n")
-    return 0 if all(kept(figure) for figure in report["figures"]) else 2
+    return exit_code(report["figures"])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from tests.benchmarks.detection import nab_tree, plots
 from tests.benchmarks.detection.contenders import CONTENDERS, QUIET, Rows
 from tests.benchmarks.detection.judging import Judge, leading
 from tests.benchmarks.detection.nab_tree import Floats
-from tests.benchmarks.promises import Json, kept
+from tests.benchmarks.promises import Json, exit_code
 from tests.conftest import SHARED
 
 OURS = next(iter(CONTENDERS))
@@ -163,7 +163,7 @@ def main() -> int:
         found = report(data, scorer, arguments, promised=arguments.data is None)
     if arguments.report:
         arguments.report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(kept(figure) for figure in found["figures"]) else 2
+    return exit_code(found["figures"])
 
 
 if __name__ == "__main__":

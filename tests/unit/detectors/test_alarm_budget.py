@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from detectors.alarm_budget import LEVELS, QUIET_SECONDS, AlarmBudget, Level
+from detectors.alarm_budget import LEVELS, QUIET_SECONDS, Account, AlarmBudget, Level
 from detectors.base import DAY_SECONDS
 
 
@@ -91,6 +91,18 @@ def test_labels_move_the_shares_and_silence_nobody() -> None:
     assert even == 0.5
     assert 0.045 <= budget.target("bad", "ticket") < 0.06
     assert budget.target("good", "ticket") > 0.9
+
+
+def test_each_label_moves_precision_its_own_way() -> None:
+    """It falls with each false word, rises with each real one, and stays between 0 and 1."""
+    falling = [Account(right=1, wrong=n).precision for n in range(100)]
+    rising = [Account(right=n, wrong=1).precision for n in range(100)]
+
+    assert Account().precision == 0.5
+    assert falling == sorted(set(falling), reverse=True)
+    assert rising == sorted(set(rising))
+    assert 0 < falling[-1] < rising[-1] < 1
+    assert Account(right=3, wrong=1).precision == 4 / 6
 
 
 def test_a_detector_that_never_stops_is_only_logged_until_it_is_well() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from detectors import Silence
 from stream.agent_state import AgentState, new_agent
-from stream.breaker import Forced, Tripped, step
+from stream.breaker import Forced, Slowed, Tick, Tripped, step
 
 RUNS = 200
 
@@ -21,28 +21,49 @@ def opened(runs: int) -> AgentState:
     return agent
 
 
+def passed(agent: AgentState, now: float, turn: int) -> None:
+    """What was due has happened, as when the owner's timer fires."""
+    if agent.deadline > now:
+        return
+    for run in agent.runs.values():
+        if run.silence is not None and run.silence.overdue(now):
+            run.silence.update(False, now)
+        run.breaker = step(run.breaker, Tick(), now, turn)
+    agent.breaker = step(agent.breaker, Tick(), now, turn)
+    agent.arm()
+
+
 def test_the_timer_is_never_late() -> None:
     """Whatever happens to one run at a time, the agent is looked at before anything of it is due."""
-    agent, rng, now = opened(20), Random(7), 200.0
-    for turn in range(500):
-        now += rng.expovariate(1.0)
-        trace_id = f"{rng.randrange(25):032x}"
+    agent, rng, now, sooner = opened(3), Random(7), 200.0, 0
+    for turn in range(2000):
+        now += rng.expovariate(0.2)
+        passed(agent, now, turn)
+        trace_id = f"{rng.randrange(5):032x}"
         run = agent.run(trace_id)
-        run.silence = run.silence or Silence(60.0)
+        # Some are due soon after they were heard, others not for half an hour.
+        run.silence = run.silence or Silence(rng.choice((1.0, 60.0, 600.0)))
         run.silence.heard(now)
-        if rng.random() < 0.1:
-            agent.breaker = step(agent.breaker, Tripped(auto_close=True), now, turn)
-        if rng.random() < 0.1:
-            agent.breaker = step(agent.breaker, Forced(open=False), now, turn)
-        if rng.random() < 0.1:
-            agent.end(trace_id)
+        match rng.randrange(10):
+            case 0:
+                agent.breaker = step(agent.breaker, Tripped(auto_close=True), now, turn)
+            case 1:
+                agent.breaker = step(agent.breaker, Forced(open=False), now, turn)
+            case 2:
+                run.breaker = step(run.breaker, Slowed(), now, turn)
+            case 3:
+                agent.end(trace_id)
+        before = agent.deadline
         agent.arm(trace_id)
         told = agent.deadline
         agent.arm()
+        sooner += told < before
 
         assert told <= agent.deadline
         if rng.random() < 0.5:
             agent.deadline = told  # go on with the one that was set in passing
+
+    assert sooner > 100, "nothing came to be due earlier: the test proves nothing"
 
 
 class Watched(Silence):

@@ -8,10 +8,10 @@ import pytest
 from ingest import codec
 from ingest.records import IncidentLabel, IncidentReview, IncidentReviewed, Label, Signal
 from ingest.topics import APPROVALS, EVENTS
-from stream import agent_state, judging
+from stream import agent_state, spoken
 from stream.agent_state import AgentState
 from stream.detect import Detect
-from stream.judging import record_key, weights
+from stream.judging import record_key
 from stream.outputs import Line, Output
 from tests.pipe import (
     AGENT,
@@ -137,7 +137,7 @@ def test_an_old_word_is_not_said_again() -> None:
 
 def test_the_number_of_judges_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more person than fits is refused; those who have spoken may speak again."""
-    monkeypatch.setattr(judging, "JUDGES_MAX", 2)
+    monkeypatch.setattr(spoken, "JUDGES_MAX", 2)
     watched = Watched()
     counted = [bool(labels(watched.say(by=who))) for who in ("ann", "bob", "eve", "ann")]
 
@@ -199,15 +199,3 @@ def test_a_replay_counts_the_same() -> None:
         assert [one.value for one in out if isinstance(one, Line)] == said
         assert restored is not None
         assert restored.labelled == watched.agent.labelled == {"exact_loop": (0, 0, 6)}
-
-
-def test_no_label_is_no_knowledge_and_no_label_silences() -> None:
-    """Weights lie between 5 % and below 1, fall with each false word and rise with each real one."""
-    falling = [weights({"d": (1, false, 0)})["d"] for false in range(100)]
-    rising = [weights({"d": (real, 1, 7)})["d"] for real in range(100)]
-
-    assert weights({}) == {}
-    assert falling == sorted(falling, reverse=True)
-    assert rising == sorted(rising)
-    assert (falling[-1], max(rising) < 1) == (judging.WEIGHT_MIN, True)
-    assert weights({"d": (3, 1, 0)}) == weights({"d": (3, 1, 50)}) == {"d": round(4 / 6, 6)}

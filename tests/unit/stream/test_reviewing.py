@@ -12,6 +12,7 @@ from stream import reviewing
 from stream.detect import Detect
 from stream.outputs import Line, Output
 from stream.reviewing import chosen, record_key
+from stream.spoken import JUDGES_MAX, NAME_CHARACTERS_MAX
 from tests.pipe import AGENT, AUTO, HUMAN, TENANT, TRACE, Pipe, Told, registered, signals, trace_id
 from tests.unit.stream.test_held_calls import FILE, TOOL, asked, verdicts
 from tracefuse.signing import CommandSigner
@@ -182,7 +183,7 @@ VOID: dict[str, dict[str, Any]] = {
     "another call": {"call_id": "call-2"},
     "another run": {"trace_id": trace_id(9)},
     "another word": {"label": "perhaps"},
-    "a name without end": {"by": "a" * (reviewing.NAME_CHARACTERS_MAX + 1)},
+    "a name without end": {"by": "a" * (NAME_CHARACTERS_MAX + 1)},
     "a note without end": {"note": "a" * (reviewing.NOTE_CHARACTERS_MAX + 1)},
 }
 
@@ -235,7 +236,7 @@ def test_an_old_label_sent_again_does_not_become_the_newest() -> None:
 def test_the_memory_is_bounded() -> None:
     """The oldest call is forgotten, and so many people judge one; those who did may still correct."""
     seen = Seen()
-    for judge in range(reviewing.JUDGES_MAX):
+    for judge in range(JUDGES_MAX):
         assert records(seen.say(by=f"judge-{judge}"), Label)
     assert records(seen.say(by="one more"), Label) == []
     assert records(seen.say(by="judge-0", label="right"), Label)

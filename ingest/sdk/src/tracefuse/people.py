@@ -51,14 +51,14 @@ def person(kid: str) -> str:
 def proven(verifier: CommandVerifier, record_key: str, signed: Signed) -> bool:
     """Whether as many people as the scope asks for have signed these very bytes for this very key."""
     scope = record_key.rpartition(":")[0]
-    if not _by_person(verifier, record_key, signed.payload, signed.kid, signed.sig):
+    if not by_person(verifier, record_key, signed.payload, signed.kid, signed.sig):
         return False
     if scope not in TWO_PEOPLE:
         return True
     return (
         person(signed.kid) != person(signed.kid2)
         and not verifier.same(signed.kid, signed.kid2)
-        and _by_person(verifier, record_key, signed.payload, signed.kid2, signed.sig2)
+        and by_person(verifier, record_key, signed.payload, signed.kid2, signed.sig2)
     )
 
 
@@ -74,7 +74,8 @@ def opened(verifier: CommandVerifier, signed: Signed) -> Command:
     return command
 
 
-def _by_person(
+def by_person(
     verifier: CommandVerifier, record_key: str, payload: bytes, kid: str, sig: bytes
 ) -> bool:
+    """Whether one person has signed these bytes for this key."""
     return kid.partition("/")[0] == AUTHOR and verifier.verify(kid, record_key, payload, sig)
