@@ -26,6 +26,7 @@ from detectors.sequence_surprise import SequenceSurprise, Walk
 from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
+from detectors.skipped_step import SkippedStep
 from detectors.slow_drift import SlowDrift
 from detectors.step_vector import StepVector, step_features
 from detectors.tainted_argument import TaintedArgument
@@ -56,6 +57,7 @@ __all__ = [
     "SeriesNovelty",
     "ShadowPair",
     "Silence",
+    "SkippedStep",
     "SlowDrift",
     "StatisticalDetector",
     "StepVector",
@@ -88,6 +90,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "context_growth": ContextGrowth,
     "memory_influence": MemoryInfluence,
     "tool_changed": ToolChanged,
+    "skipped_step": SkippedStep,
 }
 
 
@@ -157,4 +160,5 @@ CATALOGUE: dict[str, Entry] = {
     "context_growth": Entry("D06", "rule", "run", "annotate", "medium"),
     "memory_influence": Entry("D26", "rule", "call", "step-up", "high", "annotate", "medium"),
     "tool_changed": Entry("D22", "rule", "agent x tool", "step-up", "high"),
+    "skipped_step": Entry("D16", "rule", "run", "block-call", "high", "annotate", "high"),
 }

@@ -142,6 +142,12 @@ FAILURES: dict[str, Failure] = {
         "The model reads a description as instructions, so whoever changed it may steer the agent.",
         ("ASI04", "ASI01"), ("AML.T0081", "AML.T0053"),
     ),
+    "skipped_step": Failure(
+        "Skipped step", "A call without what its owner has declared to go before it in every run.",
+        "declared steps that have not gone well in the run", "each step that the file requires went well",
+        "The owner said that nothing may happen without it; a call that waits does not run.",
+        ("ASI01", "ASI02"), ("AML.T0053",),
+    ),
     "price_mismatch": Failure(
         "Changed price", "A model's tokens cost more or less, call after call, than in its first calls.",
         "cost of the newest call, as a share of what its tokens cost at first", "what they cost at first",

@@ -120,6 +120,11 @@ class SequenceSurprise(StatisticalDetector):
         enough = self.n >= self.n0 + SHADOW_SCORES and self.runs >= _RUNS_MIN
         return "live" if enough else "shadow"
 
+    def spelt(self, name: str) -> str:
+        """A name as it is kept, so that who keeps it too keeps one object; itself if it is not known."""
+        known = self._counts.knows(name)
+        return known if known is not None else name
+
     def score_one(self, x: Sequence[str], task: str = "") -> float:
         """Score of a whole run. Changes nothing."""
         return self._judged(self.walked(x, task), whole=True)

@@ -23,6 +23,7 @@ from tracefuse.errors import ConfigError
 CHARACTERS_MAX = 256 * 1024  # a published file must fit a record
 _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 _ARGUMENT = re.compile(r"\bargs\.([A-Za-z_][A-Za-z0-9_]*)")
+REQUIRED_MAX = 32  # each open run remembers which of them went well
 # Of each pair the first is a part of the second. A run may be capped above a day: the lower cap holds.
 _NESTED = (("call", "run"), ("call", "hour"), ("hour", "day"))
 
@@ -204,9 +205,29 @@ def _names(agent: AgentFile) -> Iterator[Problem]:
     for name, tool in agent.tools.items():
         if tool.undo and tool.undo not in agent.tools:
             yield ("tools", name, "undo"), f"no tool {tool.undo!r} is listed"
+        for number, other in enumerate(tool.requires):
+            if other not in agent.tools:
+                yield ("tools", name, "requires", number), f"no tool {other!r} is listed"
+            elif name in _needs(agent, other):
+                words = f"{other!r} waits for {name!r} itself: neither could ever be called"
+                yield ("tools", name, "requires", number), words
+    required = dict.fromkeys(other for tool in agent.tools.values() for other in tool.requires)
+    if len(required) > REQUIRED_MAX:
+        yield ("tools",), f"{len(required)} tools are required by others, {REQUIRED_MAX} may be"
     for name in agent.fallbacks:
         if name != "output" and name not in agent.tools:
             yield ("fallbacks", name), "neither `output` nor a tool that is listed"
+
+
+def _needs(agent: AgentFile, tool: str) -> set[str]:
+    """A tool, and all that must go before it, and before that."""
+    found, left = set[str](), [tool]
+    while left:
+        name = left.pop()
+        if name not in found and name in agent.tools:
+            found.add(name)
+            left += agent.tools[name].requires
+    return found
 
 
 def _caps(agent: AgentFile) -> Iterator[Problem]:

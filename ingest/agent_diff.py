@@ -94,6 +94,11 @@ def _tool(name: str, old: Tool, new: Tool) -> Iterator[Change]:
         seen = arg in new.decision_args
         words = f"rules {'now' if seen else 'no longer'} see `{arg}` of `{name}`"
         yield Change("other" if seen else "wider", words)
+    for other in dict.fromkeys((*old.requires, *new.requires)):
+        if (other in old.requires) != (other in new.requires):
+            waits = other in new.requires
+            words = f"`{name}` {'now' if waits else 'no longer'} requires `{other}` before it"
+            yield Change(_wider(not waits), words)
     for field, words in (
         ("latency_ms", f"`{name}` may take {{}}"),
         ("max_usd", f"a call of `{name}` may spend {{}}"),

@@ -17,7 +17,7 @@ Detector = Literal[
     "exact_loop", "no_progress", "ping_pong",
     "step_vector", "sequence_surprise", "canary_rate", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
-    "context_growth", "memory_influence", "tool_changed",
+    "context_growth", "memory_influence", "tool_changed", "skipped_step",
 ]  # fmt: skip
 
 # Part of every key and scope, where a slash separates; as long as an event's own names at most.
@@ -63,6 +63,9 @@ class Tool(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
         What one call may cost: a held call reserves so much.
     timeout_s
         After so long a call counts as ended; 0 takes the agent's.
+    requires
+        Tools of which a call must have gone well in the same run of this agent before: ``verify`` before
+        ``pay``. A held call without them is denied, another one is told.
     """
 
     access: Access = "read"
@@ -76,6 +79,7 @@ class Tool(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
     max_usd: Usd = 0.0
     max_tokens: Tokens = 0
     timeout_s: Seconds = 0.0
+    requires: tuple[Text, ...] = ()
 
 
 class Owner(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):

@@ -106,7 +106,8 @@ def _tools(
 ) -> dict[str, Tool]:
     undone = {base.tools[name].undo for name in used if name in base.tools}
     spared = {name for name in base.tools if _spared(base.tools[name], runs)} - set(used) - undone
-    kept = {n: tool for n, tool in base.tools.items() if n in used or n in undone or n in spared}
+    needed = _needed(base, {*used, *undone, *spared})
+    kept = {n: tool for n, tool in base.tools.items() if n in needed}
     if spared:
         listed = ", ".join(f"`{name}`" for name in base.tools if name in spared)
         notes.append(f"{runs} runs are too few to call {listed} unused ({ENOUGH_RUNS} would do)")
@@ -125,6 +126,17 @@ def _tools(
             undo=known.undo if known.undo in kept else "",
         )
     return kept
+
+
+def _needed(base: AgentFile, tools: set[str]) -> set[str]:
+    """These tools, and what must go before them: to drop a step would free what waits for it."""
+    found, left = set[str](), sorted(tools)
+    while left:
+        name = left.pop()
+        if name in base.tools and name not in found:
+            found.add(name)
+            left += base.tools[name].requires
+    return found
 
 
 def _spared(tool: Tool, runs: int) -> bool:

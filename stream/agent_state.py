@@ -79,6 +79,10 @@ class RunState:
     spent: list[float] = field(default_factory=list)  # USD after 1, 2, 4, … steps, the newest last
     growth: ContextGrowth = field(default_factory=ContextGrowth)
     doubts: dict[str, list[str]] = field(default_factory=dict)  # by detector: see `doubting`
+    well: list[str] = field(
+        default_factory=list
+    )  # tools of which a call went well: see `preceding`
+    skipped: list[str] = field(default_factory=list)  # tools that came too early, and were told of
 
 
 @dataclass(slots=True)

@@ -53,6 +53,7 @@ _DECIDING = (
     (stream, "outputs.py"),
     (stream, "partition.py"),
     (stream, "policy.py"),
+    (stream, "preceding.py"),
     (stream, "progress.py"),
     (stream, "progressing.py"),
     (stream, "registering.py"),

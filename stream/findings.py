@@ -14,6 +14,7 @@ from stream import (
     canary,
     changed,
     handing,
+    preceding,
     progressing,
     remembering,
     sentences,
@@ -34,6 +35,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     yield from sequences.requested(agent, step)
     if step.spooled:
         return
+    yield from preceding.requested(agent, step)
     yield from _taint(agent, step)
     yield from _changed(agent, step)
     yield from remembering.influence(agent, step)
@@ -91,6 +93,7 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
         sequences.refused(agent, step)
         return
     remembering.wrote(agent, step)
+    preceding.completed(agent, step)
     if step.action == "llm":
         changed.called(agent, step)
     yield from _repetition(agent, step)

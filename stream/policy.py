@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from detectors import CATALOGUE
 from ingest.records import Step
 from ingest.rules import RuleError, rule
-from stream import doubting
+from stream import doubting, preceding
 from stream.agent_state import AgentState
 from stream.breaker import PROBES, Breaker, State
 from stream.budgets import most
@@ -162,6 +162,14 @@ def timeout(agent: AgentState, step: Step, now: float) -> Objection | None:
     return deny(f"the run has lasted longer than {longest:g} s")
 
 
+def order(agent: AgentState, step: Step, now: float) -> Objection | None:
+    """What must go before it has gone well in this run."""
+    lacking = preceding.lacking(agent, step)
+    if not lacking:
+        return None
+    return deny(f"{lacking[0]} has not gone well before it in this run")
+
+
 def budgets(agent: AgentState, step: Step, now: float) -> Objection | None:
     """Money and tokens of call, run, hour and day, with all that is set aside for calls under way."""
     amount = most(agent.file, step.tool)
@@ -202,7 +210,7 @@ def signals(agent: AgentState, step: Step, now: float) -> Objection | None:
 GATES: dict[str, Gate] = {
     "stopped": stopped, "environment": environment, "allowlist": allowlist, "descriptor": descriptor,
     "version": version, "autonomy": autonomy, "limits": limits, "concurrency": concurrency,
-    "retries": retries, "depth": depth, "timeout": timeout, "budgets": budgets,
+    "retries": retries, "depth": depth, "timeout": timeout, "order": order, "budgets": budgets,
     "approvals": approvals, "signals": signals,
 }  # fmt: skip
 

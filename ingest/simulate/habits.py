@@ -10,6 +10,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from msgspec import structs
+
 from ingest.agent_file import Bundle
 from ingest.simulate import work
 from ingest.simulate.scenario import Moment, Scenario
@@ -178,6 +180,19 @@ def _disorderly(task: work.Task, moment: Moment, random: Random) -> Script:
     return _run(task, random, [usual[0], *rare, *usual[1:]])
 
 
+def checking(task: work.Task, random: Random) -> Script:
+    """What is paid was looked up before, and the look went well."""
+    acts = [work.act(tool, random) for tool in (*task.reads, task.writes[0])]
+    return _run(task, random, [replace(act, error="", changes=None) for act in acts])
+
+
+def _unchecked(task: work.Task, moment: Moment, random: Random) -> Script:
+    """The payment comes first."""
+    *reads, pay = checking(task, random).moves
+    assert isinstance(pay, Act)
+    return _run(task, random, [replace(pay, forbidden=True), *reads])
+
+
 def few(task: work.Task, random: Random) -> Script:
     """A short run that goes well in any bundle."""
     return _run(task, random, _reads(task, random, 4), shadowed=True)
@@ -251,6 +266,11 @@ def _scenario(
 
 _CANARY = {"bundles": {"stable": Bundle(STABLE), "canary": Bundle(NEXT, share=0.5)}}
 _SHADOW = {"bundles": {"stable": Bundle(STABLE), "shadow": Bundle(NEXT)}}
+_PAYOUTS = {tool.name: tool.declared() for tool in work.TASKS["payouts"].instruments}
+_CHECKED = {
+    "tools": _PAYOUTS
+    | {"bank.transfer": structs.replace(_PAYOUTS["bank.transfer"], requires=("ledger.read",))}
+}
 # Calls that wait for a verdict begin when the others have told their histories, which come all at once.
 _AFTER_S = 15.0
 _TAKEN_BACK: dict[str, Any] = {"expected": "rollback", "scope": "bundle", "must_stop": True}
@@ -269,6 +289,8 @@ HABITS = (
               scope="run", must_stop=True),
     _scenario("unusual_calls", "sequence_surprise", orderly, _disorderly, 130, "operations",
               held=("irreversible",)),
+    _scenario("skipped_check", "skipped_step", checking, _unchecked, 3, "payouts", "block-call",
+              gate="order", must_stop=True, declares=_CHECKED, starts_s=_AFTER_S),
     _scenario("worse_canary", "canary_rate", few, _breaks_in_next, 2, "support",
               declares=_CANARY, **_TAKEN_BACK),
     _scenario("worse_shadow", "shadow_pair", few, _breaks_in_next, 2, "invoices",

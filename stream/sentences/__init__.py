@@ -4,6 +4,7 @@ from stream.sentences.agents import annotation, call_rate, detector_health, erro
 from stream.sentences.calls import (
     memory_influence,
     price_mismatch,
+    skipped_step,
     tainted_argument,
     tool_changed,
     verdict,
@@ -53,6 +54,7 @@ __all__ = [
     "sequence_surprise",
     "shadow",
     "silence",
+    "skipped_step",
     "tainted_argument",
     "tool_changed",
     "unacknowledged",

@@ -77,3 +77,13 @@ new version was released. Read what it says now; if it is right, release it in a
         f"({evidence['observed']}, was {evidence['expected']['descriptor']}), and no new version was "
         "released. Read what it says now; if it is right, release it in a new version."
     )
+
+
+def skipped_step(tool: str, evidence: Evidence) -> str:
+    """What must go before a call, and has not.
+
+    >>> skipped_step("bank.pay", {"observed": ["crm.verify"]})
+    '`bank.pay` without `crm.verify`: its file says that this must have gone well before it in the run.'
+    """
+    lacking = " and ".join(f"`{name}`" for name in evidence["observed"])
+    return f"`{tool}` without {lacking}: its file says that this must have gone well before it in the run."

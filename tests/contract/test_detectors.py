@@ -141,6 +141,9 @@ CASES: dict[str, Case] = {
     "tool_changed": Case(
         lambda rng, i: ("a1", f"v{rng.randrange(2)}"), lambda rng, i: ("b2", f"v{i % 2}"), 400
     ),
+    "skipped_step": Case(
+        lambda rng, i: (["verify"], ["find", "verify"]), lambda rng, i: (["verify"], ["find"]), 200
+    ),
     "price_mismatch": Case(lambda rng, i: _priced(rng, 1.0), lambda rng, i: _priced(rng, 2.1), 400),
     "shadow_pair": Case(
         lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300

@@ -303,6 +303,17 @@ SCENARIOS = {
         delay_max=1,
         false_max=0,
     ),
+    # A run pays before it has verified.
+    "skipped_step": Scenario(
+        lambda rng, i: (["verify"], ["find", "verify"][rng.randrange(2) :]),
+        lambda rng, i: (["verify"], ["find"]),
+        starts=400,
+        lasts=5,
+        alarms=(400,),
+        found_min=20,
+        delay_max=1,
+        false_max=0,
+    ),
     # Another model answers under the same name, at twice the price.
     "price_mismatch": Scenario(
         _priced(1.0),

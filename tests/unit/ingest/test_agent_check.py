@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.agent_check import BadFile, parse, sense, spelt
+from ingest.agent_check import REQUIRED_MAX, BadFile, parse, sense, spelt
 from ingest.agent_file import AgentFile, Approval, Stage, Tool
 from ingest.registry import load
 from ingest.toml_lines import line_of, lines
@@ -55,6 +55,7 @@ latency_ms = 800
 version = "2"
 descriptor = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 undo = "crm.unrefund"
+requires = ["crm.find"]
 decision_args = ["amount"]
 max_usd = 0.1
 max_tokens = 1000
@@ -63,6 +64,8 @@ result = { type = "object", required = ["id"] }
 
 [tools."crm.unrefund"]
 access = "write"
+
+[tools."crm.find"]
 
 [limits.irreversible]
 per_minute = 5
@@ -155,6 +158,15 @@ def test_a_file_with_everything_is_read() -> None:
         ('agent = "a"\nreview_by = "2026-02-30"', 2, "review_by: '2026-02-30' is no day"),
         ('agent = "a"\nenvironments = ["prod"]\nenvironment = "dev"', 3, "'dev' is not among"),
         ('agent = "a"\n[tools.t]\nundo = "u"', 3, "tools.t.undo: no tool 'u' is listed"),
+        (
+            'agent = "a"\n[tools.t]\nrequires = [\n  "u",\n]',
+            3, "tools.t.requires[0]: no tool 'u' is listed",
+        ),
+        (
+            'agent = "a"\n[tools.t]\nrequires = ["t"]',
+            3, "tools.t.requires[0]: 't' waits for 't' itself: neither could ever be called",
+        ),
+        ('agent = "a"\n[tools.t]\nrequires = "u"', 3, "tools.t.requires: Expected `array`"),
         ('agent = "a"\n[fallbacks]\nt = "x"', 3, "fallbacks.t: neither `output` nor a tool"),
         ('agent = "a"\n[budgets]\nhour_usd = 2\nday_usd = 1', 3, "2 is more than day_usd allows (1)"),
         (
@@ -175,6 +187,26 @@ def test_each_kind_of_mistake_names_file_and_line(text: str, line: int, words: s
 
     assert said.startswith(f"refunds.toml: line {line}: ")
     assert words in said
+
+
+def test_steps_that_wait_for_each_other_are_named() -> None:
+    """Round any number of corners: each of them, for any could be the mistake."""
+    text = "".join(f'[tools.{a}]\nrequires = ["{b}"]\n' for a, b in ("ab", "bc", "ca"))
+
+    assert [said.split(":")[1] for said in mistakes('agent = "x"\n' + text)] == [
+        " line 3", " line 5", " line 7",
+    ]  # fmt: skip
+
+
+def test_more_required_tools_than_a_run_remembers_are_refused() -> None:
+    """What is declared is never forgotten, so there may not be too much of it."""
+    names = [f"t{n}" for n in range(REQUIRED_MAX + 1)]
+    tools = {name: Tool() for name in names}
+
+    assert not sense(AgentFile("a", tools=tools | {"x": Tool(requires=tuple(names[1:]))}))
+    assert [
+        path for path, _ in sense(AgentFile("a", tools=tools | {"x": Tool(requires=tuple(names))}))
+    ] == [("tools",)]
 
 
 def test_a_run_may_be_capped_above_a_day() -> None:
@@ -267,8 +299,8 @@ def test_all_mistakes_of_a_file_are_told_at_once() -> None:
     assert mistakes(wrong) == [
         "refunds.toml: line 14: review_by: '2027-02-29' is no day of the calendar",
         "refunds.toml: line 19: retrys: unknown key, did you mean `retries`?",
-        "refunds.toml: line 62: budgets.hour_usd: 60 is more than day_usd allows (50)",
-        "refunds.toml: line 83: bundles.canary.share: must be from 0 to 1, not 5",
+        "refunds.toml: line 65: budgets.hour_usd: 60 is more than day_usd allows (50)",
+        "refunds.toml: line 86: bundles.canary.share: must be from 0 to 1, not 5",
     ]
 
 

@@ -80,6 +80,10 @@ OFFENCES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "autonomy": ({"autonomy": 0}, {}),
     "limits": ({"limits": {"write": {"per_day": 1}}}, {}),
     "concurrency": ({"concurrency": 1}, {}),
+    "order": (
+        {"tools": {TOOL: {"access": "write", "requires": ["crm.find"]}, "crm.find": {}}},
+        {},
+    ),
     "budgets": ({"budgets": {"run_usd": 0.015}}, {}),
     "approvals": (
         {"approvals": [{"name": "large", "when": "args.amount > 10", "approvers": ["ann"]}]},
