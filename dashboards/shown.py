@@ -6,8 +6,11 @@ or a person refused, says nothing against it. A run that never said that it ende
 process has said nothing for `LOST_SECONDS` while others spoke.
 """
 
+from collections.abc import Collection
+
 from clickhouse_connect.driver.client import Client
 
+from stream.finding import HOLDS_ROLLOUT
 from stream.proving import Shown
 
 LOST_SECONDS = 60  # six of the heartbeats that a process sends between its runs
@@ -60,6 +63,21 @@ SELECT countIf(ends > 0 OR lost), countIf(well), uniqExactIf(toDate(ended), ends
 FROM judged
 """
 _STANDING = "SELECT scope FROM open_breakers WHERE scope IN {scopes:Array(String)} ORDER BY scope"
+# What a person called false, or an expected change, no longer stands. Older ones have had their time.
+_AGAINST = """
+SELECT detector, any(opened.incident_id)
+FROM signals
+LEFT JOIN (SELECT signal_id, incident_id FROM incidents) AS opened USING (signal_id)
+WHERE tenant = {tenant:String} AND agent_id = {agent:String}
+    AND detector IN {detectors:Array(String)} AND _at >= now() - INTERVAL 30 DAY
+    AND JSONExtractString(evidence, 'bundle') IN ('', {bundle:String})
+    AND signal_id NOT IN (
+        SELECT signal_id FROM incident_labels
+        WHERE tenant = {tenant:String} AND agent_id = {agent:String} AND label IN ('false', 'expected')
+    )
+GROUP BY signal_id, detector
+ORDER BY detector, signal_id
+"""
 
 
 def shown(
@@ -70,6 +88,7 @@ def shown(
     environment: str = "",
     bundle: str = "",
     since: float = 0.0,
+    measured: Collection[str] = (),
 ) -> Shown:
     """What an agent's runs have shown.
 
@@ -79,6 +98,8 @@ def shown(
         Of these runs alone; empty for all.
     since
         Runs that began later (s, UTC, by the broker's clock).
+    measured
+        Detectors whose findings the agent's file only measures: they hold nothing up.
     """
     told = {
         "tenant": tenant, "agent": agent, "environment": environment, "bundle": bundle,
@@ -87,4 +108,9 @@ def shown(
     ((runs, well, days, lost),) = client.query(_RUNS, parameters=told).result_rows
     scopes = [f"agent:{tenant}/{agent}", f"bundle:{tenant}/{agent}/{bundle}"]
     standing = client.query(_STANDING, parameters={"scopes": scopes}).result_rows
-    return Shown(runs, well, days, lost, tuple(dict.fromkeys(scope for (scope,) in standing)))
+    asked = told | {"detectors": [one for one in HOLDS_ROLLOUT if one not in measured]}
+    against = client.query(_AGAINST, parameters=asked).result_rows
+    return Shown(
+        runs, well, days, lost, tuple(dict.fromkeys(scope for (scope,) in standing)),
+        tuple((detector, incident) for detector, incident in against),
+    )  # fmt: skip

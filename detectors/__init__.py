@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from detectors.base import Detector, Json, StatisticalDetector
 from detectors.call_rate import CallRate
+from detectors.canary_mix import CanaryMix
 from detectors.canary_rate import CanaryRate
 from detectors.context_growth import ContextGrowth
 from detectors.cost_cap import CostCap
@@ -37,6 +38,7 @@ __all__ = [
     "DETECTORS",
     "OFFERED",
     "CallRate",
+    "CanaryMix",
     "CanaryRate",
     "ContextGrowth",
     "CostCap",
@@ -82,6 +84,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "sequence_surprise": SequenceSurprise,
     "series_novelty": SeriesNovelty,
     "canary_rate": CanaryRate,
+    "canary_mix": CanaryMix,
     "shadow_pair": ShadowPair,
     "tainted_argument": TaintedArgument,
     "slow_drift": SlowDrift,
@@ -150,6 +153,7 @@ CATALOGUE: dict[str, Entry] = {
         "D13", "statistical", "agent x task type", "step-up", "high", "annotate", "low", soft=True
     ),
     "canary_rate": Entry("D30", "version", "agent x canary", "rollback", "high"),
+    "canary_mix": Entry("D31", "version", "agent x canary", "annotate", "medium"),
     "shadow_pair": Entry("D32", "version", "agent x shadow", "rollback", "high"),
     "tainted_argument": Entry("D20", "rule", "call", "step-up", "high", "annotate", "low"),
     "slow_drift": Entry("D02", "version", "agent", "annotate", "medium"),

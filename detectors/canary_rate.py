@@ -4,8 +4,11 @@ import math
 
 from detectors.base import RATIO_MAX, Detector, Json, rounded
 
-_ALPHA = 0.05  # so many roll-outs of a harmless bundle are taken back, however long one looks
-_METRICS = 2  # kinds of going wrong that are counted side by side: Bonferroni
+ALPHA = 0.05
+"""Of the roll-outs of a harmless bundle so many are taken back or held up, however long one looks."""
+METRICS = 3
+"""Evidence that is weighed side by side, each with its part of `ALPHA` (Bonferroni): failed calls, bad
+ends, and which tools are called (`canary_mix`)."""
 # Log odds of "worse" that are weighed together: bad runs 1.5, 2.5 and 5 times as likely as usual.
 _TILTS = (0.4, 0.9, 1.6)
 
@@ -20,7 +23,7 @@ class CanaryRate(Detector):
     Notes
     -----
     Score: log of the evidence in [0, 1000], the mean over three ways of being worse; fires from
-    log(2 / 0.05) = 3.7, and goes on firing: what is shown stays shown. At a share of 0.1, 5 to 20 % bad
+    log(3 / 0.05) = 4.1, and goes on firing: what is shown stays shown. At a share of 0.1, 5 to 20 % bad
     runs are found after 345 runs (median), 5 to 10 % after 2,300, and 3 % of harmless roll-outs are taken
     back. 6 numbers; 1.5 µs a bad run, 0.1 µs otherwise.
 
@@ -32,7 +35,7 @@ class CanaryRate(Detector):
     """
 
     bounds = (0.0, RATIO_MAX)
-    threshold = rounded(math.log(_METRICS / _ALPHA))
+    threshold = rounded(math.log(METRICS / ALPHA))
 
     def __init__(self) -> None:
         super().__init__()

@@ -100,6 +100,12 @@ FAILURES: dict[str, Failure] = {
         "A new version harms users, and the old one stands ready.",
         ("ASI04", "ASI08"), ("AML.T0018",),
     ),
+    "canary_mix": Failure(
+        "Canary with other tools", "Its runs call tools in other parts than the stable bundle's beside it.",
+        "part of the canary's calls that the most telling tool has", "its part in the stable bundle's runs",
+        "It may be meant so and nothing has failed; before more runs get it, a person should know.",
+        ("ASI04", "ASI10"), ("AML.T0018",),
+    ),
     "shadow_pair": Failure(
         "Bad shadow", "Beside the same input the shadow does worse in more pairs than a coin explains.",
         "share of the unequal pairs in which the shadow did worse", "half of the unequal pairs",

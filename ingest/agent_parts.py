@@ -15,7 +15,7 @@ Part = Literal["model", "prompt", "tools", "code", "memory"]
 Detector = Literal[
     "error_rate", "error_baseline", "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
     "exact_loop", "no_progress", "ping_pong",
-    "step_vector", "sequence_surprise", "canary_rate", "shadow_pair",
+    "step_vector", "sequence_surprise", "canary_rate", "canary_mix", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
     "context_growth", "memory_influence", "tool_changed", "skipped_step",
 ]  # fmt: skip

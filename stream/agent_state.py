@@ -10,6 +10,7 @@ import msgspec
 
 from detectors import (
     CallRate,
+    CanaryMix,
     CanaryRate,
     ContextGrowth,
     CostCap,
@@ -105,6 +106,7 @@ class BundleState:
     errors: ErrorRate = field(default_factory=lambda: _all_tools())
     calls: CanaryRate = field(default_factory=CanaryRate)  # runs in which a call failed
     runs: CanaryRate = field(default_factory=CanaryRate)  # runs that ended badly
+    mix: CanaryMix = field(default_factory=CanaryMix)  # tools that its runs call
     pairs: ShadowPair = field(default_factory=ShadowPair)
     halves: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # shadow?, bad?; by trace id
 

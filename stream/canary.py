@@ -2,6 +2,7 @@
 
     a call of the canary ──► its own error rate (rule) ─────────┐
     a run of either ──────► canary rate, two kinds of "bad" ────┼──► breaker of the bundle: rollback
+    a run of either ──────► tools that it called ──────────────┼──► the roll-out goes no further
     a run and its shadow ──► pairs that differ ─────────────────┘
 
 A canary that fails stops the canary, not the agent: its calls count for it alone.
@@ -9,6 +10,7 @@ A canary that fails stops the canary, not the agent: its calls count for it alon
 
 from collections.abc import Iterator
 
+from ingest.agent_file import Bundle
 from ingest.records import Run, Step
 from stream import sentences
 from stream.agent_state import HALVES_MAX, AgentState, BundleState, RunState
@@ -49,6 +51,7 @@ def run_ended(agent: AgentState, run: RunState, fact: Run) -> Iterator[Finding]:
     if bad:
         yield from _compared(agent, run, "a bad end", "runs")
     yield from _paired(agent, run, fact.trace_id, bad or run.failed_once)
+    yield from _mixed(agent, run)
 
 
 def _paired(agent: AgentState, run: RunState, trace_id: str, bad: bool) -> Iterator[Finding]:
@@ -72,12 +75,33 @@ def _paired(agent: AgentState, run: RunState, trace_id: str, bad: bool) -> Itera
         yield Finding("shadow_pair", words, evidence, "bundle", event, bundle=shadow.hash)
 
 
-def _compared(agent: AgentState, run: RunState, what: str, kind: str) -> Iterator[Finding]:
-    """One more bad run of the canary or of the stable bundle."""
+def _mixed(agent: AgentState, run: RunState) -> Iterator[Finding]:
+    """A run of the canary or of the stable bundle: the tools that it called. Said once."""
+    canary = _beside_stable(agent, run)
+    if canary is None or run.gaps:
+        return
+    state = agent.bundle(canary.hash)
+    if state.breaker.stopped or state.mix.fires:
+        return
+    state.mix.update(run.walk.calls, run.bundle == canary.hash, canary.share)
+    if state.mix.fires:
+        evidence = state.mix.evidence() | {"bundle": canary.hash, "share": canary.share}
+        words = sentences.canary_mix(canary.hash, evidence)
+        yield Finding("canary_mix", words, evidence, bundle=canary.hash)
+
+
+def _beside_stable(agent: AgentState, run: RunState) -> Bundle | None:
+    """The canary, if the run is its own or of the stable bundle beside it."""
     canary, stable = agent.file.bundles.get("canary"), agent.file.bundles.get("stable")
     if canary is None or stable is None or not 0.0 < canary.share < 1.0:
-        return
-    if run.bundle not in (canary.hash, stable.hash):
+        return None
+    return canary if run.bundle in (canary.hash, stable.hash) else None
+
+
+def _compared(agent: AgentState, run: RunState, what: str, kind: str) -> Iterator[Finding]:
+    """One more bad run of the canary or of the stable bundle."""
+    canary = _beside_stable(agent, run)
+    if canary is None:
         return
     state = agent.bundle(canary.hash)
     detector = state.calls if kind == "calls" else state.runs

@@ -106,7 +106,7 @@ class Commanding:
             if breaker.scope == agent.breaker.scope:
                 agent.soft = obeys(finding.detector, finding.severity, breaker.scope)
             said |= {"scope": breaker.scope, "cmd_id": order.cmd_id}
-        incident = order is not None or (finding.warning and finding.detector == "cost_cap")
+        incident = order is not None or finding.told
         self._saying.signal(agent, step, incident=incident, **said)
         if order is not None:
             self._order(agent, order, step.trace_id)
@@ -300,4 +300,4 @@ def _fresh_windows(agent: AgentState, breaker: Breaker) -> None:
         if bundle.breaker is breaker:
             bundle.errors = type(bundle.errors)(consecutive_max=None)
             bundle.calls, bundle.runs = type(bundle.calls)(), type(bundle.runs)()
-            bundle.pairs = type(bundle.pairs)()
+            bundle.mix, bundle.pairs = type(bundle.mix)(), type(bundle.pairs)()

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from detectors import CATALOGUE
 from stream.breaker import Event
 
+HOLDS_ROLLOUT = ("canary_mix",)
+"""What no stage of a roll-out is passed with, until a person has judged it (`dashboards/shown.py`)."""
 Target = Literal["run", "tool", "agent", "bundle"]
 _ACTIONS = {
     "agent": "open",
@@ -25,6 +27,13 @@ class Finding:
     event: Event | None = None
     warning: bool = False  # the lower mark of a rule
     bundle: str = ""  # where one is the target
+
+    @property
+    def told(self) -> bool:
+        """Whether its owner hears of it though nothing was stopped: money runs out, a roll-out is held up."""
+        if CATALOGUE[self.detector].evidence_class == "version":
+            return self.detector in HOLDS_ROLLOUT
+        return self.warning and self.detector == "cost_cap"
 
     @property
     def action(self) -> str:

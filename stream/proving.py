@@ -24,6 +24,8 @@ class Shown:
         Runs among them that never said that they ended: their process fell silent.
     standing
         Scopes whose breaker stands open.
+    against
+        Alarms that hold up a roll-out and that nobody has judged: detector, and incident if there is one.
 
     Examples
     --------
@@ -36,6 +38,7 @@ class Shown:
     days: int = 0
     lost: int = 0
     standing: tuple[str, ...] = ()
+    against: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         if not self.runs:
@@ -83,7 +86,16 @@ def lacking(asked: Gate | Stage, shown: Shown, by: str = "") -> list[str]:
         if asked.approvers and by not in asked.approvers:
             listed = ", ".join(asked.approvers)
             found.append(f"{by or 'nobody'} is not among the approvers ({listed})")
-    return found + [f"{scope} stands open" for scope in shown.standing]
+    found += [f"{scope} stands open" for scope in shown.standing]
+    return found + [_unjudged(detector, incident) for detector, incident in shown.against]
+
+
+def _unjudged(detector: str, incident: str) -> str:
+    """What a person has to say of it: a real one ends with a rollback, not with the next stage."""
+    if not incident:
+        return f"{detector} speaks against it"
+    judge = f"`tracefuse incidents judge {incident} false|expected`"
+    return f"{detector} speaks against it; if that is wrong: {judge}"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -41,7 +41,9 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     source, stable = promotion.before(options.to), agent.bundles.get("stable")
     bundle = stable.hash if stable is not None else ""
     with client(settings) as connected:
-        proof = shown(connected, tenant, name, environment=source, bundle=bundle)
+        proof = shown(
+            connected, tenant, name, environment=source, bundle=bundle, measured=agent.metrics_only
+        )
     told = {
         "agent": f"{tenant}/{name}", "environment": options.to, "by": options.by,
         "reason": options.reason, "shown_in": source, "bundle": bundle, "shown": str(proof),

@@ -142,6 +142,9 @@ def _next(agent: AgentFile, settings: Settings) -> Wanted:
             f" --to {on.bundle} --share {on.share:g} --by … --reason …"
         )
     with client(settings) as connected:
-        proof = shown(connected, agent.tenant, agent.agent, bundle=on.bundle, since=began)
+        proof = shown(
+            connected, agent.tenant, agent.agent, bundle=on.bundle, since=began,
+            measured=agent.metrics_only,
+        )  # fmt: skip
     share = rollout.following(agent, on.share).share
     return Wanted(on.bundle, share, str(proof), lacking(rollout.gate(agent, on.share), proof))

@@ -205,6 +205,16 @@ def _breaks_in_next(task: work.Task, moment: Moment, random: Random) -> Script:
     return _run(task, random, reads, shadowed=True)
 
 
+def _more_in_next(task: work.Task, moment: Moment, random: Random) -> Script:
+    """In the new bundle a run asks one tool twice more than in the other; nothing fails."""
+    reads = _reads(task, random, 4)
+    again = [
+        replace(act, only_in=NEXT, args=act.args | {"page": n})
+        for n, act in enumerate(reads[:1] * 2)
+    ]
+    return _run(task, random, [*reads, *again], shadowed=True)
+
+
 def _mail(random: Random) -> str:
     return f"desk-{random.getrandbits(32):08x}@partner.example"
 
@@ -293,6 +303,7 @@ HABITS = (
               gate="order", must_stop=True, declares=_CHECKED, starts_s=_AFTER_S),
     _scenario("worse_canary", "canary_rate", few, _breaks_in_next, 2, "support",
               declares=_CANARY, **_TAKEN_BACK),
+    _scenario("other_tools_canary", "canary_mix", few, _more_in_next, 2, "support", declares=_CANARY),
     _scenario("worse_shadow", "shadow_pair", few, _breaks_in_next, 2, "invoices",
               declares=_SHADOW, **_TAKEN_BACK),
     _scenario("injected_order", "tainted_argument", mailing, _ordered, 0, "refund", "step-up",

@@ -72,6 +72,8 @@ class Player:
         for move in script.moves:
             if self.stopping and not script.whole:
                 break
+            if isinstance(move, Act) and move.only_in not in ("", trace.bundle):
+                continue
             if not script.urgent:
                 self.keep_pace()
             self._move(trace, move, script.urgent)

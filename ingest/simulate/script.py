@@ -49,6 +49,8 @@ class Act:
         What the tool says of itself for this call, and again after it; None where it says nothing new.
     fails_in
         Bundle of the runs in which the tool fails; empty for none.
+    only_in
+        Bundle of the runs that make this call; empty for all.
     patience_s
         Time that the agent waits for a person to agree; without it the call needs nobody.
     """
@@ -63,6 +65,7 @@ class Act:
     forbidden: bool = False
     described: tuple[str, str] | None = None
     fails_in: str = ""
+    only_in: str = ""
     patience_s: float = 0.0
 
 

@@ -30,13 +30,14 @@ from stream.sentences.runs import (
     sequence_surprise,
     silence,
 )
-from stream.sentences.versions import canary, changed, shadow
+from stream.sentences.versions import canary, canary_mix, changed, shadow
 
 __all__ = [
     "annotation",
     "braked",
     "call_rate",
     "canary",
+    "canary_mix",
     "changed",
     "context_growth",
     "cost_cap",

@@ -15,6 +15,23 @@ def canary(bundle: str, what: str, evidence: Evidence) -> str:
     )
 
 
+def canary_mix(bundle: str, evidence: Evidence) -> str:
+    """Which tools the canary calls more, or less.
+
+    >>> canary_mix("b2", {"tools": [["delete", 0.25, 0.01], ["read", 0.5, 0.74]], "n": 300, "canaries": 30})
+    'Runs of bundle b2 call other tools: delete 25 % of the calls (else 1 %), read 50 % of the calls (else \
+74 %); 30 of 300 runs were its own. Its roll-out goes no further.'
+    """
+    tools = ", ".join(
+        f"{tool} {100 * canary:.0f} % of the calls (else {100 * stable:.0f} %)"
+        for tool, canary, stable in evidence["tools"]
+    )
+    return (
+        f"Runs of bundle {bundle} call other tools: {tools}; {evidence['canaries']} of {evidence['n']} runs "
+        "were its own. Its roll-out goes no further."
+    )
+
+
 def shadow(bundle: str, evidence: Evidence) -> str:
     """How the shadow does worse with the same input.
 

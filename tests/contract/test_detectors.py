@@ -126,6 +126,11 @@ CASES: dict[str, Case] = {
         lambda rng, i: (True, True, 0.1),
         300,
     ),
+    "canary_mix": Case(
+        lambda rng, i: (rng.choices("abcdefgh", range(8, 0, -1), k=6), rng.random() < 0.1, 0.1),
+        lambda rng, i: (["z", "a"] if i % 2 else ["a", "b"], i % 2 == 1, 0.1),
+        1500,
+    ),
     "slow_drift": Case(lambda rng, i: (rng.random() < 0.03,), lambda rng, i: (True,), 400),
     "run_cost": Case(
         lambda rng, i: _spent(rng, 1.0), lambda rng, i: (*_spent(rng, 9.0), 0.9), 1100

@@ -31,7 +31,7 @@ def client(store: Store, database: str) -> Iterator[Client]:
 
 @pytest.fixture(autouse=True)
 def empty(client: Client) -> None:
-    for table in ("events", "signals", "control_log"):
+    for table in ("events", "signals", "control_log", "approvals", "incidents"):
         client.command(f"TRUNCATE TABLE {table}")
 
 
@@ -170,3 +170,30 @@ def test_an_open_breaker_is_told(client: Client) -> None:
     assert shown(client, "acme", "refunds", bundle="b2").standing == (
         "agent:acme/refunds", "bundle:acme/refunds/b2",
     )  # fmt: skip
+
+
+def test_what_holds_a_roll_out_up_is_told_until_a_person_has_judged_it(client: Client) -> None:
+    """Of this bundle, not where the file only measures it; false or expected, it no longer stands."""
+    alarm = {"detector": "canary_mix", "signal_id": "sig-1", "evidence": '{"bundle":"b2"}'}
+    insert(client, "signals", **alarm)
+    insert(client, "incidents", incident_id="inc-1", signal_id="sig-1", detector="canary_mix")
+
+    def against(bundle: str = "b2", **more: Any) -> tuple[tuple[str, str], ...]:
+        return shown(client, "acme", "refunds", bundle=bundle, **more).against
+
+    assert against() == (("canary_mix", "inc-1"),)
+    assert against("b3") == against(measured=("canary_mix",)) == ()
+    for offset, (word, stands) in enumerate(
+        (("real", True), ("expected", False), ("false", False))
+    ):
+        said = {
+            "record": "incident_label",
+            "signal_id": "sig-1",
+            "incident_id": "inc-1",
+            "word": word,
+        }
+        insert(
+            client, "approvals", **said, detector="canary_mix", at=NOW + timedelta(seconds=offset)
+        )
+
+        assert bool(against()) is stands, word

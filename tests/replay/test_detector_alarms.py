@@ -104,6 +104,20 @@ def _bad_canary(rng: random.Random, i: int) -> Arguments:
     return (rng.random() < (0.5 if canary else 0.05), canary, 0.1)
 
 
+def _tools(canary: str) -> Callable[[random.Random, int], Arguments]:
+    """Runs of 6 calls, each run with a liking of its own; what the canary does for a read is `canary`."""
+
+    def run(rng: random.Random, i: int) -> Arguments:
+        own = rng.random() < 0.1
+        likes = [weight * rng.expovariate(1.0) for weight in (5, 3, 2, 1)]
+        named = ("read", "find", "list", "note")
+        calls = rng.choices(named, likes, k=6)
+        calls = [canary if own and one == "read" and rng.random() < 0.3 else one for one in calls]
+        return (calls, own, 0.1)
+
+    return run
+
+
 def _errand(rng: random.Random, i: int) -> Arguments:
     """Runs of seven calls and an end: the same errand in many ways, a refund in one of 150."""
     ways = (
@@ -116,6 +130,17 @@ def _errand(rng: random.Random, i: int) -> Arguments:
 
 
 SCENARIOS = {
+    # A third of the canary's reads are deletes; every run likes some tools more than others.
+    "canary_mix": Scenario(
+        _tools("read"),
+        _tools("delete"),
+        starts=300,
+        lasts=300,
+        alarms=(429,),
+        found_min=20,
+        delay_max=200,
+        false_max=1,
+    ),
     # A tool breaks: 2 % of its calls fail, then 70 %; one call every two seconds.
     "error_rate": Scenario(
         lambda rng, i: (rng.random() < 0.02, i * 2.0),
@@ -232,7 +257,7 @@ SCENARIOS = {
         _bad_canary,
         starts=400,
         lasts=800,
-        alarms=(533,),
+        alarms=(538,),
         found_min=20,
         delay_max=300,
         false_max=1,

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from detectors import CanaryRate, ShadowPair, SlowDrift
+from tests.benchmarks.detection.version_streams import mixed, peeked
 from tests.benchmarks.promises import exit_code
 
 LENGTH, DAY = 10_000, 2_000  # requests of a stream, and of the season in it
 SHARE = 0.1  # of the canary
 NEVER = 10**9
+BESIDE = ("promised_max", "promised_min", "reference")
 Stream = Callable[[random.Random], int | None]  # request at which it fires
 
 
@@ -102,6 +104,27 @@ def median_of(stream: Stream, streams: int) -> float:
     return float(statistics.median(played(stream, streams)))
 
 
+def mixes() -> list[dict[str, Any]]:
+    """Which tools the canary calls; without a promise where detection.md gives a figure of another stream."""
+    found: list[dict[str, Any]] = [
+        {"name": "tool mix, nothing changed, season and crowded runs: held up", "unit": "share",
+         "promised_max": 0.05, "measured": share_of(mixed(SHARE, 0.0, crowded=True), 200)},
+        {"name": "baseline: z-test of the first tool after every 50 runs, the same", "unit": "share",
+         "measured": share_of(peeked(SHARE, crowded=True), 200)},
+    ]  # fmt: skip
+    for share in (SHARE, 0.5):
+        for away, reference, median in ((0.15, 0.43, 2_542), (0.3, 0.995, 1_345), (0.6, 1.0, 433)):
+            at = [one for one in played(mixed(share, away), 60) if one < NEVER]
+            what = f"tool mix, {away:.0%} moved, canary at {share:.0%}".replace("%", " %")
+            found += [
+                {"name": f"{what}: found", "unit": "share", "reference": reference,
+                 "measured": len(at) / 60},
+                {"name": f"{what}: median of those", "unit": "calls", "reference": median,
+                 "measured": float(statistics.median(at or [math.inf]))},
+            ]  # fmt: skip
+    return found
+
+
 def figures() -> list[dict[str, Any]]:
     """Each promise beside what was measured."""
     percent = "share"
@@ -112,6 +135,7 @@ def figures() -> list[dict[str, Any]]:
          "promised_max": 0.05, "measured": share_of(canary(0.05, 0.05), 400)},
         {"name": "canary at a tenth, 5 to 20 %: median", "unit": "requests",
          "promised_max": 500, "measured": median_of(canary(0.05, 0.20), 200)},
+        *mixes(),
         {"name": "shadow, nothing changed: refused", "unit": percent,
          "promised_max": 0.05, "measured": share_of(shadow(0.05, 0.05), 400)},
         {"name": "shadow, 5 to 10 %: median", "unit": "pairs",
@@ -131,8 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.process_time()
     found = figures()
     for figure in found:
-        promise = figure.get("promised_max", figure.get("promised_min"))
-        print(f"{figure['name']:<56}{figure['measured']:>10.4g} {figure['unit']:<9} ({promise:g})")
+        beside = next((figure[one] for one in BESIDE if one in figure), "")
+        print(f"{figure['name']:<68}{figure['measured']:>10.4g} {figure['unit']:<9} ({beside})")
     print(f"{time.process_time() - began:.0f} s of one core")
     if options.report is not None:
         options.report.write_text(json.dumps({"figures": found}, indent=1) + "\n")

@@ -35,6 +35,8 @@ def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Even
     one = Told(role.agent, trace_id(2 * run + bool(shadow_of)))
     made = [one("run.start", bundle=bundle, attrs={"shadow_of": shadow_of} if shadow_of else {})]
     for n, move in enumerate(script.moves):
+        if isinstance(move, Act) and move.only_in not in ("", bundle):
+            continue
         if isinstance(move, Act):
             failed = bool(move.error) or bool(bundle and move.fails_in == bundle)
             said: dict[str, Any] = {

@@ -108,3 +108,49 @@ def test_a_call_of_a_bundle_that_was_taken_back_is_denied() -> None:
 
     assert (refused.word, refused.gate, allowed.word) == ("deny", "stopped", "allow")
     assert SCOPE in refused.reason
+
+
+def mixed(pipe: Pipe, runs: int, wipes: bool) -> list[Output]:
+    """Runs of three reads; every other one of the canary, and there a read is a wipe where it `wipes`."""
+    out: list[Output] = []
+    for n in range(runs):
+        own = n % 2 == 0
+        told = Told(trace_id=trace_id(n), boot_id=f"b{n}")
+        lines = [told("run.start")]
+        for k in range(3):
+            tool = (
+                "crm.wipe"
+                if own and wipes and k == 2
+                else ("crm.find", "crm.read")[(n // 2 + k) % 2]
+            )
+            lines += told.call(k, tool=tool, result_hash=f"r{n}-{k}")
+        lines.append(told("run.end", status="ok"))
+        for line in lines:
+            line.bundle = "b2" if own else "b1"
+        out += pipe.send(*lines)
+    return out
+
+
+def test_a_canary_that_calls_other_tools_is_told_of_once_and_not_taken_back() -> None:
+    """An incident that names the tools; its runs go on, for nothing has failed."""
+    pipe = rolled()
+    out = mixed(pipe, 200, wipes=True)
+    (signal,) = [s for s in signals(out) if s.detector == "canary_mix"]
+    (told,) = [s for s in summaries(out) if s.signal.detector == "canary_mix"]
+
+    assert commands(out) == []
+    assert (signal.action, signal.severity, signal.evidence_class) == (
+        "annotate",
+        "medium",
+        "version",
+    )
+    assert (signal.evidence["bundle"], signal.evidence["tools"][0][0]) == ("b2", "crm.wipe")
+    assert told.signal.signal_id == signal.signal_id
+    assert "crm.wipe 33 % of the calls (else 0 %)" in signal.sentence
+
+
+def test_a_canary_that_calls_the_same_tools_is_not_told_of() -> None:
+    """The twin: the same runs without the wipe."""
+    assert [
+        s for s in signals(mixed(rolled(), 200, wipes=False)) if s.detector == "canary_mix"
+    ] == []

@@ -28,6 +28,7 @@ GATE = Gate(runs=100, success=0.99, days=14, approvers=("ann", "carl"))
         (Gate(approvers=("ann",)), Shown(), "", ["nobody is not among the approvers (ann)"]),
         (Gate(days=1), Shown(standing=("agent:a/b",)), "", ["0 of 1 days", "agent:a/b stands open"]),
         (Stage(0.05, runs=3), Shown(2, 2, 1), "", ["2 of 3 runs"]),
+        (Stage(0.05), Shown(against=(("canary_mix", ""),)), "", ["canary_mix speaks against it"]),
     ],
 )  # fmt: skip
 def test_each_thing_that_is_asked_can_be_missing_alone(
