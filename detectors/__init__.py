@@ -27,6 +27,7 @@ from detectors.sequence_surprise import SequenceSurprise, Walk
 from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
 from detectors.silence import Silence
+from detectors.skipped_habit import Deeds, SkippedHabit
 from detectors.skipped_step import SkippedStep
 from detectors.slow_drift import SlowDrift
 from detectors.step_vector import StepVector, step_features
@@ -42,6 +43,7 @@ __all__ = [
     "CanaryRate",
     "ContextGrowth",
     "CostCap",
+    "Deeds",
     "Detector",
     "Entry",
     "ErrorBaseline",
@@ -59,6 +61,7 @@ __all__ = [
     "SeriesNovelty",
     "ShadowPair",
     "Silence",
+    "SkippedHabit",
     "SkippedStep",
     "SlowDrift",
     "StatisticalDetector",
@@ -94,6 +97,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "memory_influence": MemoryInfluence,
     "tool_changed": ToolChanged,
     "skipped_step": SkippedStep,
+    "skipped_habit": SkippedHabit,
 }
 
 
@@ -165,4 +169,7 @@ CATALOGUE: dict[str, Entry] = {
     "memory_influence": Entry("D26", "rule", "call", "step-up", "high", "annotate", "medium"),
     "tool_changed": Entry("D22", "rule", "agent x tool", "step-up", "high"),
     "skipped_step": Entry("D16", "rule", "run", "block-call", "high", "annotate", "high"),
+    "skipped_habit": Entry(
+        "D16", "statistical", "agent x task type", "step-up", "medium", "annotate", "low", soft=True
+    ),
 }

@@ -154,6 +154,12 @@ FAILURES: dict[str, Failure] = {
         "The owner said that nothing may happen without it; a call that waits does not run.",
         ("ASI01", "ASI02"), ("AML.T0053",),
     ),
+    "skipped_habit": Failure(
+        "Skipped habit", "A call without a step that 99.5 % of at least 200 runs have done well before it.",
+        "the most usual step that is missing", "what nearly every run of the task has done by then",
+        "Nobody declared it, so it is odd and no more; where it writes, a person looks first.",
+        ("ASI01", "ASI02"), ("AML.T0053",),
+    ),
     "price_mismatch": Failure(
         "Changed price", "A model's tokens cost more or less, call after call, than in its first calls.",
         "cost of the newest call, as a share of what its tokens cost at first", "what they cost at first",

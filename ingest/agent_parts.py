@@ -17,7 +17,7 @@ Detector = Literal[
     "exact_loop", "no_progress", "ping_pong",
     "step_vector", "sequence_surprise", "canary_rate", "canary_mix", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
-    "context_growth", "memory_influence", "tool_changed", "skipped_step",
+    "context_growth", "memory_influence", "tool_changed", "skipped_step", "skipped_habit",
 ]  # fmt: skip
 
 # Part of every key and scope, where a slash separates; as long as an event's own names at most.

@@ -14,6 +14,7 @@ from detectors import (
     CanaryRate,
     ContextGrowth,
     CostCap,
+    Deeds,
     ErrorBaseline,
     ErrorRate,
     LatencyBaseline,
@@ -24,6 +25,7 @@ from detectors import (
     SequenceSurprise,
     ShadowPair,
     Silence,
+    SkippedHabit,
     SlowDrift,
     StepVector,
     ToolChanged,
@@ -80,9 +82,7 @@ class RunState:
     spent: list[float] = field(default_factory=list)  # USD after 1, 2, 4, … steps, the newest last
     growth: ContextGrowth = field(default_factory=ContextGrowth)
     doubts: dict[str, list[str]] = field(default_factory=dict)  # by detector: see `doubting`
-    well: list[str] = field(
-        default_factory=list
-    )  # tools of which a call went well: see `preceding`
+    deeds: Deeds = field(default_factory=Deeds)  # what went well, and what was asked for when
     skipped: list[str] = field(default_factory=list)  # tools that came too early, and were told of
 
 
@@ -139,7 +139,7 @@ def _all_tools() -> ErrorRate:
 @dataclass(slots=True)
 class AgentState:
     """One agent. Bounded by the `_MAX` above; about 3 kB plus 3 kB a tool,
-    up to 12 kB for its usual sequences,
+    up to 12 kB for its usual sequences, 4 kB for what goes before what,
     and up to 66 kB for a week of minutes."""
 
     tenant: str
@@ -166,6 +166,7 @@ class AgentState:
     )  # its parts as drift was frozen
     progress: dict[str, NoProgress] = field(default_factory=dict)  # by task
     sequences: SequenceSurprise = field(default_factory=SequenceSurprise)
+    preceding: SkippedHabit = field(default_factory=SkippedHabit)
     awaited: dict[str, Awaited] = field(default_factory=dict)
     orders: dict[str, None] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)

@@ -31,6 +31,7 @@ from stream import (
     canary,
     findings,
     holding,
+    preceding,
     progressing,
     registering,
     sentences,
@@ -245,6 +246,7 @@ class Detect:
             return
         progressing.run_ended(agent, ended)
         spending.run_ended(agent, ended, fact)
+        preceding.run_ended(agent, ended, fact)
         if not fact.spooled:
             for finding in canary.run_ended(agent, ended, fact):
                 self._commanding.found(agent, fact, finding)

@@ -37,11 +37,15 @@ def refused(agent: AgentState, step: Step) -> None:
         run.refused += 1
 
 
+def teaches(run: RunState, fact: Run) -> bool:
+    """Whether a run that has ended is an example of what is normal."""
+    well = fact.status in ("", "ok") and not run.breaker.epoch
+    return well and not run.refused and not run.gaps
+
+
 def run_ended(agent: AgentState, run: RunState, fact: Run) -> Iterator[Finding]:
     """A run has ended. It teaches, unless something stopped or refused it, or parts of it are missing."""
-    well = fact.status in ("", "ok") and not run.breaker.epoch
-    learn = well and not run.refused and not run.gaps
-    agent.sequences.update(None, run.walk, run.task, learn)
+    agent.sequences.update(None, run.walk, run.task, teaches(run, fact))
     if agent.sequences.fires:
         evidence = agent.sequences.evidence()
         words = sentences.sequence_surprise(evidence)

@@ -193,6 +193,11 @@ def _unchecked(task: work.Task, moment: Moment, random: Random) -> Script:
     return _run(task, random, [replace(pay, forbidden=True), *reads])
 
 
+def _rash(task: work.Task, moment: Moment, random: Random) -> Script:
+    """The payment without the look that every run had taken, and that nobody has declared."""
+    return _run(task, random, checking(task, random).moves[1:])
+
+
 def few(task: work.Task, random: Random) -> Script:
     """A short run that goes well in any bundle."""
     return _run(task, random, _reads(task, random, 4), shadowed=True)
@@ -301,6 +306,7 @@ HABITS = (
               held=("irreversible",)),
     _scenario("skipped_check", "skipped_step", checking, _unchecked, 3, "payouts", "block-call",
               gate="order", must_stop=True, declares=_CHECKED, starts_s=_AFTER_S),
+    _scenario("skipped_look", "skipped_habit", checking, _rash, 205, "payouts", held=("write",)),
     _scenario("worse_canary", "canary_rate", few, _breaks_in_next, 2, "support",
               declares=_CANARY, **_TAKEN_BACK),
     _scenario("other_tools_canary", "canary_mix", few, _more_in_next, 2, "support", declares=_CANARY),

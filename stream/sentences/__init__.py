@@ -29,6 +29,7 @@ from stream.sentences.runs import (
     run_cost,
     sequence_surprise,
     silence,
+    skipped_habit,
 )
 from stream.sentences.versions import canary, canary_mix, changed, shadow
 
@@ -55,6 +56,7 @@ __all__ = [
     "sequence_surprise",
     "shadow",
     "silence",
+    "skipped_habit",
     "skipped_step",
     "tainted_argument",
     "tool_changed",

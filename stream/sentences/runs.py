@@ -106,6 +106,19 @@ def sequence_surprise(evidence: Evidence) -> str:
     )
 
 
+def skipped_habit(evidence: Evidence) -> str:
+    """What a call came without, and how many runs do that first.
+
+    >>> skipped_habit({"call": "bank.pay", "observed": "crm.verify", "first": 412, "of": 412, "task": ""})
+    '`bank.pay` without `crm.verify`; 412 of 412 runs that call it do that first.'
+    """
+    runs = f"`{evidence['task']}` runs" if evidence["task"] else "runs"
+    return (
+        f"`{evidence['call']}` without `{evidence['observed']}`; {evidence['first']} of {evidence['of']} "
+        f"{runs} that call it do that first."
+    )
+
+
 def silence(evidence: Evidence) -> str:
     """How long nothing was heard."""
     return (

@@ -149,6 +149,11 @@ CASES: dict[str, Case] = {
     "skipped_step": Case(
         lambda rng, i: (["verify"], ["find", "verify"]), lambda rng, i: (["verify"], ["find"]), 200
     ),
+    "skipped_habit": Case(
+        lambda rng, i: (("find", "verify", "pay", None)[i % 4],),
+        lambda rng, i: (("find", "note", "pay", None)[i % 4],),
+        4000,
+    ),
     "price_mismatch": Case(lambda rng, i: _priced(rng, 1.0), lambda rng, i: _priced(rng, 2.1), 400),
     "shadow_pair": Case(
         lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300

@@ -99,6 +99,17 @@ def _turns(rng: random.Random, i: int) -> Arguments:
     return (int(1000 + 300 * (i % 30) * rng.lognormvariate(0.0, 0.3)),)
 
 
+def _payment(unchecked: float) -> Callable[[random.Random, int], Arguments]:
+    """Runs of four calls and an end: the way differs, the check before the payment hardly ever lacks."""
+
+    def call(rng: random.Random, i: int) -> Arguments:
+        check = "note" if rng.random() < unchecked else "check"
+        way = ("find", rng.choice(("read", "list")), check, "pay", None)
+        return (way[i % 5],)
+
+    return call
+
+
 def _bad_canary(rng: random.Random, i: int) -> Arguments:
     canary = rng.random() < 0.1
     return (rng.random() < (0.5 if canary else 0.05), canary, 0.1)
@@ -338,6 +349,17 @@ SCENARIOS = {
         found_min=20,
         delay_max=1,
         false_max=0,
+    ),
+    # A run pays without the check that all runs have done; one in 3,000 does so in good health.
+    "skipped_habit": Scenario(
+        _payment(0.0003),
+        _payment(1.0),
+        starts=2000,
+        lasts=10,
+        alarms=(2003,),
+        found_min=19,
+        delay_max=4,
+        false_max=4,
     ),
     # Another model answers under the same name, at twice the price.
     "price_mismatch": Scenario(

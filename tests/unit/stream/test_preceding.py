@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from detectors.skipped_habit import WELL_MAX
 from ingest.records import Signal
 from stream.outputs import Output
-from stream.preceding import WELL_MAX
 from tests.pipe import Pipe, Told, registered, signals, trace_id
 from tests.unit.stream.test_held_calls import answered, asked, verdicts
 
@@ -114,7 +114,7 @@ def test_a_long_run_forgets_no_step_that_is_required() -> None:
     (run,) = next(iter(pipe.detects.values())).partition.open("acme/refunds").runs.values()
 
     assert pay(pipe, told)[0] == "allow"
-    assert len(run.well) <= WELL_MAX + 2
+    assert len(run.deeds.well) <= WELL_MAX + 2
 
 
 def test_without_a_declaration_nothing_is_required() -> None:
@@ -127,3 +127,64 @@ def test_without_a_declaration_nothing_is_required() -> None:
 
     assert pay(pipe, told) == ("allow", "", [])
     assert found(done(pipe, told, "crm.open")) == []
+
+
+class Habits:
+    """An agent whose runs verify before they pay, as nobody has declared."""
+
+    def __init__(self, learnt: int = 210, **more: Any) -> None:
+        tools = {name: {"access": one.get("access", "read")} for name, one in FILE["tools"].items()}
+        self.pipe, _ = begun(tools=tools, **more)
+        self.number = 0
+        for _ in range(learnt):
+            self.run("crm.verify", "crm.pay")
+
+    def run(self, *tools: str, end: str = "ok", **how: Any) -> list[Output]:
+        """One run; what its last request led to."""
+        self.number += 1
+        told, out = Told(trace_id=trace_id(self.number), boot_id=f"b{self.number}"), list[Output]()
+        self.pipe.send(told("run.start"))
+        for tool in tools:
+            waits = {} if tool == "crm.pay" else {"deadline_ms": 0, "attempt": 0}
+            request = asked(told, tool=tool, args_hash="same", **waits)
+            out = self.pipe.send(request, **how)
+            self.pipe.send(answered(told, request), **how)
+        self.pipe.send(told("run.end", status=end))
+        self.pipe.now += 1.0
+        return out
+
+
+def learnt(out: list[Output]) -> list[Signal]:
+    return [one for one in signals(out) if one.detector == "skipped_habit"]
+
+
+def test_a_write_without_the_usual_step_waits_for_a_person() -> None:
+    """With content off, from hashes and names alone; the usual run goes on."""
+    habits = Habits()
+    usual, rash = habits.run("crm.verify", "crm.pay"), habits.run("crm.find", "crm.pay")
+    [signal] = learnt(rash)
+
+    assert (learnt(usual), verdicts(usual)[0].word) == ([], "allow")
+    assert (signal.action, signal.severity) == ("step-up", "medium")
+    assert signal.sentence.startswith("`crm.pay` without `crm.verify`; 211 of 211 runs")
+    assert verdicts(rash)[0].word == "needs_approval"
+
+
+def test_a_read_without_the_usual_step_is_noted() -> None:
+    """It stops nothing."""
+    habits = Habits(learnt=0)
+    for _ in range(210):
+        habits.run("crm.verify", "crm.open")
+    [signal] = learnt(habits.run("crm.find", "crm.open"))
+
+    assert (signal.action, signal.severity) == ("annotate", "low")
+
+
+@pytest.mark.parametrize("how", [{"end": "error"}, {"spooled": True}])
+def test_runs_that_went_wrong_or_came_late_do_not_teach_it(how: dict[str, Any]) -> None:
+    """Nor is one that came late judged: the order in which it called is not known."""
+    habits = Habits()
+    for _ in range(3):
+        assert not learnt(habits.run("crm.find", "crm.pay", **how)) or "end" in how
+
+    assert learnt(habits.run("crm.find", "crm.pay"))
