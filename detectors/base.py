@@ -98,8 +98,13 @@ class Detector(base.Base, abc.ABC):
             "n": self.n,
             "status": self.status,
             "expected": None,
+            **self._siblings(),
             **self._facts(),
         }
+
+    def _siblings(self) -> dict[str, Json]:
+        """Who else's experience the score rests on; rules need nobody's."""
+        return {}
 
     @abc.abstractmethod
     def _facts(self) -> dict[str, Json]:
@@ -114,21 +119,36 @@ class StatisticalDetector(Detector):
     quiet
         Updates after an alarm without another one, >= 0. One incident is one alarm: this pause
         alone was worth more than the choice of the model.
+
+    Attributes
+    ----------
+    siblings
+        Other agents whose experience stands in for its own until it is live; 0 for none. With them a cold
+        detector may alarm.
     """
 
     def __init__(self, quiet: int) -> None:
         super().__init__()
         self.quiet = quiet
+        self.siblings = 0
         self._until = 0
 
     @property
     def status(self) -> str:
-        if self.n < self.n0:
-            return "cold"
-        return "live" if self.n >= self.n0 + SHADOW_SCORES else "shadow"
+        if self.n >= self.n0 + SHADOW_SCORES:
+            return "live"
+        return "cold" if self.siblings or self.n < self.n0 else "shadow"
+
+    @property
+    def heard(self) -> bool:
+        """Whether what it finds now may become an alarm."""
+        return self.status == "live" or self.siblings > 0
+
+    def _siblings(self) -> dict[str, Json]:
+        return {"siblings": self.siblings} if self.status == "cold" and self.siblings else {}
 
     def _decide(self, alarming: bool) -> None:
-        self.fires = alarming and self.n >= self._until and self.status == "live"
+        self.fires = alarming and self.n >= self._until and self.heard
         if self.fires:
             self._until = self.n + self.quiet + 1
 

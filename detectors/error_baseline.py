@@ -6,11 +6,13 @@ from math import exp, lgamma, log
 from river import drift
 
 from detectors.base import QUANTILES, Json, StatisticalDetector, rounded
+from detectors.shrinkage import Share
 
 _WINDOW = 40  # within the 20 to 50 calls in which a rise must show; fewer can't reach the threshold
 _FADING = 0.005  # a memory of about 400 calls: ten windows, so a rise shows before it is learnt
 _STRENGTH = (2 - _FADING) / _FADING  # independent calls that such a moving mean is worth
 _PRIOR_STRENGTH = 20  # pseudo-calls given to the prior, the low end of what shrinkage asks for
+_COLD_MIN = 3  # failures; a call that fails and is repeated fails twice for one reason
 _LOG10 = log(10)
 
 
@@ -21,7 +23,8 @@ class ErrorBaseline(StatisticalDetector):
     the rate itself. Outcomes teach the rate only when they leave the window, and once live not
     while the score is above the threshold, so a short burst doesn't excuse itself. ADWIN sees what
     lasts (some 30 bad calls), alarms once when it is a rise, and makes the new level the baseline.
-    It fails where a rate creeps up over days: only a frozen reference sees that.
+    It fails where a rate creeps up over days: only a frozen reference sees that. A key that nobody knows
+    inherits from its siblings what they let expect of it, and may then alarm from its third failure on.
 
     Parameters
     ----------
@@ -66,6 +69,8 @@ class ErrorBaseline(StatisticalDetector):
         self._failures = 0
         self._learnt = 0
         self._rate = prior
+        self._worth = float(_PRIOR_STRENGTH)
+        self._own_calls = self._own_failures = 0.0
         # River's default delta: no false alarm in 120,000 events.
         self._adwin = drift.ADWIN(delta=0.002)  # type: ignore[no-untyped-call]
         self._watched = 0
@@ -77,10 +82,28 @@ class ErrorBaseline(StatisticalDetector):
         self.n += 1
         self._slide(failed)
         self._rose = self._watch(failed)
-        score = self._surprise() if self.n >= self.n0 else 0.0
+        score = self._surprise() if self._known() else 0.0
         self.score = max(score, self.threshold) if self._rose and self.warm else score
         self._decide(self.score >= self.threshold)
         return self.score
+
+    def inherit(self, prior: Share, siblings: int) -> None:
+        """Begin with what so many siblings let expect; what was seen so far stays, and outweighs it soon."""
+        if self.status == "live":
+            return
+        self.siblings, self._worth = siblings, prior.worth
+        known = self._own_calls + prior.worth
+        self._rate = (self._own_failures + prior.mean * prior.worth) / known
+
+    @property
+    def own(self) -> tuple[float, float]:
+        """Calls and failures that it has learned from, the latest 200 or so: what siblings may know."""
+        return rounded(self._own_calls), rounded(self._own_failures)
+
+    def _known(self) -> bool:
+        if self.siblings and self.status == "cold":
+            return self._failures >= _COLD_MIN
+        return self.n >= self.n0
 
     def _slide(self, failed: bool) -> None:
         self._recent.append(failed)
@@ -89,9 +112,11 @@ class ErrorBaseline(StatisticalDetector):
             old = self._recent.popleft()
             self._failures -= old
             if self.score < self.threshold or self.status != "live":
+                self._own_calls += 1 - _FADING * self._own_calls
+                self._own_failures += old - _FADING * self._own_failures
                 # First the plain mean of prior and calls: a fixed factor would keep a wrong prior.
                 self._learnt += 1
-                weight = max(_FADING, 1 / (self._learnt + _PRIOR_STRENGTH))
+                weight = max(_FADING, 1 / (self._learnt + self._worth))
                 self._rate += weight * (old - self._rate)
 
     def _watch(self, failed: bool) -> bool:
@@ -107,7 +132,7 @@ class ErrorBaseline(StatisticalDetector):
         return bool(self._rate > before)
 
     def _beta(self) -> tuple[float, float]:
-        strength = min(self._learnt + _PRIOR_STRENGTH, _STRENGTH)
+        strength = min(self._learnt + self._worth, _STRENGTH)
         rate = min(max(self._rate, 0.5 / strength), 1 - 0.5 / strength)  # Jeffreys' floor
         return rate * strength, (1 - rate) * strength
 

@@ -7,11 +7,15 @@ from statistics import NormalDist
 from river import stats
 
 from detectors.base import QUANTILES, Json, StatisticalDetector, rounded
+from detectors.shrinkage import Normal
 
 _FADING = 0.01  # a memory of about 200 calls, the warm-up
 _CLIP = 5.0  # standard deviations; what is further out teaches no more than this
 _SPREAD_MIN = 0.05  # 5 %: a tool that always takes the same time must not alarm on a hair
 _SHORTEST = 1e-6  # events carry whole microseconds; below that a logarithm tells nothing
+_SPREAD_WORTH = (
+    30.0  # calls that siblings' spread is worth: the weight n/(n + 30) of detection.md §6
+)
 _OF_LAST, _SLOW_MIN = 10, 3  # one slow call is no incident
 _Z = {name: NormalDist().inv_cdf(q) for name, q in QUANTILES.items()}
 
@@ -21,7 +25,8 @@ class LatencyBaseline(StatisticalDetector):
 
     The logarithm of the duration is held against a moving mean and spread (river's EWMean, EWVar).
     It supposes one hump: give each size class of a tool its own detector. A tool that slows down
-    over days is learnt, not found. Durations heavier in the tail than lognormal alarm more often.
+    over days is learnt, not found. Durations heavier in the tail than lognormal alarm more often. One that
+    nobody knows is held against what its siblings let expect, in the measure in which they are alike.
 
     Parameters
     ----------
@@ -51,27 +56,73 @@ class LatencyBaseline(StatisticalDetector):
         self._variance = stats.EWVar(_FADING)
         self._slow: deque[bool] = deque(maxlen=_OF_LAST)
         self._seconds = 0.0
+        self._prior: Normal | None = None
+        self._total = self._squares = 0.0  # of its first `n0` logarithms, about the first of them
+        self._first = 0.0
+
+    def inherit(self, prior: Normal, siblings: int) -> None:
+        """Begin with what so many siblings let expect; what was seen so far stays, and outweighs it soon."""
+        if self.status != "live":
+            self._prior, self.siblings = prior, siblings
+
+    @property
+    def own(self) -> tuple[int, float, float]:
+        """Calls, mean and variance of their logarithms: what siblings may know."""
+        if self.n < self.n0:
+            mean, variance = self._plain()
+            return self.n, rounded(mean), rounded(variance)
+        return self.n, rounded(self._mean.get()), rounded(max(self._variance.get(), 0.0))
 
     def update(self, seconds: float) -> float:
         """Take the duration of one call; what is no finite number >= 0 is left out."""
         if not 0 <= seconds < float("inf"):
             return self.score
         value = log(max(seconds, _SHORTEST))
-        mean, spread = self._mean.get(), self._spread()
-        self.score = self._surprise((value - mean) / spread) if self.n >= self.n0 else 0.0
-        if self.n:
-            value = min(max(value, mean - _CLIP * spread), mean + _CLIP * spread)
+        mean, spread = self._expected()
+        known = self.n >= self.n0 or self._prior is not None
+        self.score = self._surprise((value - mean) / spread) if known else 0.0
+        within = min(max(value, mean - _CLIP * spread), mean + _CLIP * spread)
+        if self.n < self.n0:
+            self._begin(value if self._prior is None else within)
+        if self.n or self._prior is not None:
+            value = within
         self._mean.update(value)
         self._variance.update(value)
         self.n += 1
+        if self.status == "live":
+            self._prior = None
         self._seconds = seconds
         self._slow.append(self.score >= self.threshold)
         self._decide(self._slow[-1] and sum(self._slow) >= _SLOW_MIN)
         return self.score
 
-    def _spread(self) -> float:
-        # A difference of two means of squares can fall a rounding below 0.
-        return max(sqrt(max(self._variance.get(), 0.0)), _SPREAD_MIN)
+    def _begin(self, value: float) -> None:
+        """Plain sums for a beginner: in a moving mean its first call would weigh most of all for long."""
+        if not self.n:
+            self._first = value
+        self._total += value - self._first
+        self._squares += (value - self._first) ** 2
+
+    def _plain(self) -> tuple[float, float]:
+        if not self.n:
+            return 0.0, 0.0
+        away = self._total / self.n
+        return self._first + away, max(self._squares / self.n - away * away, 0.0)
+
+    def _expected(self) -> tuple[float, float]:
+        """Mean of the logarithms and their spread: its own, or a beginner's blended with its siblings'."""
+        prior = self._prior
+        if prior is None or self.n >= self.n0:
+            # A difference of two means of squares can fall a rounding below 0.
+            return self._mean.get(), max(sqrt(max(self._variance.get(), 0.0)), _SPREAD_MIN)
+        mean, variance = self._plain()
+        known = self.n + prior.worth
+        variance = self.n * variance + _SPREAD_WORTH * prior.variance
+        variance *= (1 + 1 / known) / (
+            self.n + _SPREAD_WORTH
+        )  # of a call, and the doubt about the mean
+        mean = (self.n * mean + prior.worth * prior.mean) / known
+        return mean, max(sqrt(variance), _SPREAD_MIN)
 
     def _surprise(self, z: float) -> float:
         if z <= 0:
@@ -80,7 +131,7 @@ class LatencyBaseline(StatisticalDetector):
         return rounded(-log10(max(p, 1e-16)))
 
     def _facts(self) -> dict[str, Json]:
-        mean, spread = self._mean.get(), self._spread()
+        mean, spread = self._expected()
         return {
             "observed": self._seconds,
             "expected": {name: rounded(exp(mean + z * spread)) for name, z in _Z.items()},

@@ -21,7 +21,7 @@ EVENTS, INBOX, TICK, OWNER = b"events", b"inbox", b"tick", b"owner"
 SUMMARIES, SIGNALS, COMMANDS, INCIDENTS = b"summaries", b"signals", b"commands", b"incidents"
 ORDERS = b"orders"  # people's words on wide scopes
 ACKS, REGISTRATIONS, DEAD, VERDICTS = b"acks", b"registrations", b"dead", b"verdicts"
-APPROVALS = b"approvals"
+APPROVALS, BASELINES = b"approvals", b"baselines"
 
 DEPTH_MAX = 32  # F10: deeper values are attacks or accidents
 _INT_MAX = 2**63 - 1

@@ -10,6 +10,7 @@ APPROVALS = "agent.approvals.v1"
 SIGNALS = "agent.signals.v1"
 CONTROL_LOG = "agent.control-log.v1"
 INCIDENTS = "agent.incidents.v1"
+BASELINES = "agent.baselines.v1"
 STATE = "agent.state.v1"
 DLQ = "agent.dlq.v1"
 QUARANTINE = "agent.quarantine.v1"
@@ -61,6 +62,7 @@ TOPICS: dict[str, Topic] = {
         Topic(CONTROL_LOG, retention_days=183),
         Topic(REGISTRY, retention_days=0),
         Topic(INCIDENTS, retention_days=183),
+        Topic(BASELINES, retention_days=0, extra=_REWRITTEN),
         Topic(STATE, retention_days=0, extra=_REWRITTEN),
         Topic(DLQ, retention_days=14),
         Topic(QUARANTINE, retention_days=14),
@@ -68,6 +70,6 @@ TOPICS: dict[str, Topic] = {
 }
 
 __all__ = [
-    "APPROVALS", "CONTROL", "CONTROL_LOG", "DLQ", "EVENTS", "FLEET", "INBOX", "INCIDENTS", "PARTITIONS",
-    "QUARANTINE", "REGISTRY", "SIGNALS", "STATE", "TOPICS", "VERDICTS", "Topic",
+    "APPROVALS", "BASELINES", "CONTROL", "CONTROL_LOG", "DLQ", "EVENTS", "FLEET", "INBOX", "INCIDENTS",
+    "PARTITIONS", "QUARANTINE", "REGISTRY", "SIGNALS", "STATE", "TOPICS", "VERDICTS", "Topic",
 ]  # fmt: skip

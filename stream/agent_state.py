@@ -96,6 +96,7 @@ class ToolState:
     latency: LatencyQuantile = field(default_factory=LatencyQuantile)
     usual_latency: LatencyBaseline = field(default_factory=LatencyBaseline)
     described: ToolChanged | None = None  # None until a call told how the tool describes itself
+    tells: int = 1  # calls after which correlate hears of it next
 
 
 @dataclass(slots=True)

@@ -52,7 +52,8 @@ class Budgeting:
         rarity = surprise(said, said.get("score", 0.0), said["threshold"], highest)
         # A detector that makes writes wait starts low at any pace: a note on a read excuses no write.
         exact = ("p" in said or highest in SURPRISES) and entry.action != "step-up"
-        asked = said.get("n", 0) if exact else 0
+        # Nor does a cold one that its siblings vouch for: a tool is new once, however busy its agent.
+        asked = said.get("n", 0) if exact and not said.get("siblings") else 0
         pattern = _pattern(step, finding)
         word: str = budget.offer(finding.detector, pattern, rarity, cost, now, asked)
         ill = budget.ill(finding.detector, cost)

@@ -2,8 +2,8 @@
 
 One incident for each trip. A wide scope is stopped and released by people alone (`wide`); its state is
 mirrored into the owner's own control record. How many agents of a tenant soft rules may stop by themselves
-is counted here too (`braking`). Which alarms may have one cause is judged
-in `sharing`, where a run may have gone wrong first in `attributing`.
+is counted here too (`braking`), and what a newcomer inherits from its siblings (`priors`). Which alarms may
+have one cause is judged in `sharing`, where a run may have gone wrong first in `attributing`.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from ingest import codec, metrics
 from ingest.keys import Keys
 from ingest.keys import load as load_keys
-from ingest.records import Census, Incident, Reopened, Src, Summary
+from ingest.records import Census, Incident, Learned, Reopened, Src, Summary
 from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, FLEET, INCIDENTS
-from stream import attribution, brake, shared_cause, sharing, wide
+from stream import attribution, brake, priors, shared_cause, sharing, wide
 from stream.attributing import Attributing
 from stream.attribution import TraceState
 from stream.brake import TenantState
@@ -29,6 +29,7 @@ from stream.build import build
 from stream.dead_letters import letter
 from stream.outputs import Line, Order, Output
 from stream.partition import Marker, Partition, Snapshot
+from stream.priors import Priors, PriorState
 from stream.shared_cause import NODES_MAX, NodeState
 from stream.sharing import HeldState, Sharing, sources
 from stream.wide import WideState
@@ -42,11 +43,11 @@ from tracefuse.signing import CommandVerifier
 log = logging.getLogger("tracefuse.correlate")
 
 GROUP = "tracefuse-correlate"
-_told = msgspec.json.Decoder(Summary | Census | Reopened).decode
+_told = msgspec.json.Decoder(Summary | Census | Reopened | Learned).decode
 _signed = msgspec.json.Decoder(Signed).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-State = WideState | TenantState | TraceState | NodeState | HeldState
+State = WideState | TenantState | TraceState | NodeState | HeldState | PriorState
 _dump = msgspec.msgpack.Encoder().encode
 _read = msgspec.msgpack.Decoder(State).decode
 
@@ -60,8 +61,9 @@ def _load(cell: bytes) -> State:
     return found
 
 
-_KINDS: dict[str, type[TraceState | NodeState | HeldState]] = {
+_KINDS: dict[str, type[TraceState | NodeState | HeldState | PriorState]] = {
     attribution.PREFIX: TraceState, shared_cause.PREFIX: NodeState, sharing.HELD: HeldState,
+    priors.PREFIX: PriorState,
 }  # fmt: skip
 
 
@@ -89,13 +91,14 @@ class Correlate:
         self.number = number
         self.verifier = verifier
         keys_max = wide.SCOPES_MAX + brake.TENANTS_MAX + attribution.TRACES_MAX
-        keys_max += NODES_MAX + sharing.TENANTS_MAX
+        keys_max += NODES_MAX + sharing.TENANTS_MAX + priors.TOOLS_MAX
         self.partition: Partition[State] = Partition(
             _fresh, _dump, _load, keys_max, gone=lambda state: self._gone(state)
         )
         self._braking = Braking(self.partition)
         self._attributing = Attributing(self.partition)
         self._sharing = Sharing(self.partition)
+        self._priors = Priors(self.partition)
         # What wide scopes are told while they are not closed, for whoever owns them next.
         self.standing: dict[str, Command] = {}
 
@@ -111,6 +114,8 @@ class Correlate:
                 self._braking.passed(key, state)
             elif isinstance(state, TraceState):
                 self._attributing.passed(key)
+            elif isinstance(state, PriorState):
+                self._priors.passed(key, state)
             elif isinstance(state, NodeState | HeldState):
                 due = self._sharing.passed(key, state)
                 found += _lines(sources(due, (FLEET, self.number, offset, -1, 0), len(found)))
@@ -136,6 +141,8 @@ class Correlate:
             return []
         if isinstance(fact, Census):
             return self._braking.census(src, fact)
+        if isinstance(fact, Learned):
+            return self._priors.learned(src, fact)
         if isinstance(fact, Reopened):
             return self._braking.opened(src, fact.tenant, fact.agent_id)
         now, more = self._sharing.alarm(fact.signal, self._incident(src, fact))
@@ -185,6 +192,7 @@ class Correlate:
         self._braking.gone(state)
         self._attributing.gone(state)
         self._sharing.gone(state)
+        self._priors.gone(state)
 
     def freeze(self) -> Snapshot:
         self.partition.own = msgspec.json.encode(list(self.standing.values()))
@@ -195,6 +203,7 @@ class Correlate:
         self._braking.restored(cells)
         self._attributing.restored(cells)
         self._sharing.restored(cells)
+        self._priors.restored(cells)
         standing = msgspec.json.decode(marker.own, type=list[Command]) if marker.own else []
         self.standing = {command.scope: command for command in standing}
 

@@ -21,6 +21,7 @@ from ingest.records import (
     Derived,
     IncidentReviewed,
     Ordered,
+    Prior,
     Registered,
     Reviewed,
     Run,
@@ -31,6 +32,7 @@ from stream import (
     canary,
     findings,
     holding,
+    inheriting,
     preceding,
     progressing,
     registering,
@@ -175,6 +177,8 @@ class Detect:
                 self._reviewing.reviewed(agent, fact)
             case IncidentReviewed():
                 self._judging.judged(agent, fact)
+            case Prior():
+                inheriting.take(agent, fact)
 
     # -- steps and runs --------------------------------------------------------------------------
 
@@ -205,6 +209,8 @@ class Detect:
             holding.ended(agent, step, max(agent.at, step.at))
         for finding in found:
             self._commanding.found(agent, step, finding)
+        if step.phase == "complete" and step.tool:
+            inheriting.called(agent, step, self._saying)
         if step.held is not None and step.phase == "request":
             self._hold(agent, step, step.held)
 

@@ -24,6 +24,15 @@ class Placed(NamedTuple):
     value: bytes
 
 
+class Latest(NamedTuple):
+    """The newest word on a key of a compacted topic. People read it; nothing is decided by it."""
+
+    topic: str
+    key: str
+    kind: bytes
+    value: bytes
+
+
 class Order(NamedTuple):
     """A command for the control topic and its log; the edge adds term and time, and signs it."""
 
@@ -43,4 +52,4 @@ class Answer(NamedTuple):
     kid: str
 
 
-Output = Line | Placed | Order | Forget | Answer
+Output = Line | Placed | Latest | Order | Forget | Answer

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from ingest import codec
 from ingest.topics import CONTROL, CONTROL_LOG, TOPICS, VERDICTS
-from stream.outputs import Answer, Forget, Line, Order, Output, Placed
+from stream.outputs import Answer, Forget, Latest, Line, Order, Output, Placed
 from tracefuse import control, life, wire
 from tracefuse.control import Command
 from tracefuse.credentials import envelope_key
@@ -54,6 +54,8 @@ class Publisher:
                 )
             elif isinstance(output, Answer):
                 continue
+            elif isinstance(output, Latest):
+                waiting.append(await self._latest(output))
             elif isinstance(output, Order):
                 waiting += await self._command(output, term, issued_at)
             else:
@@ -119,6 +121,11 @@ class Publisher:
             place = wire.partition_of(command.scope)
             sent.append(await self._keyed(CONTROL_LOG, place, command.scope, payload, headers))
         return sent
+
+    async def _latest(self, output: Latest) -> Any:
+        place = wire.partition_of(output.key, TOPICS[output.topic].partitions)
+        headers = [(wire.KIND, output.kind), (wire.VERSION, b"1.0")]
+        return await self._keyed(output.topic, place, output.key, output.value, headers)
 
     async def _forget(self, output: Forget) -> Any:
         place = control.partition_of_scope(output.key.rpartition(":")[0])

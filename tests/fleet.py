@@ -93,6 +93,8 @@ class Fleet(Pipe):
             if isinstance(said, Placed):
                 assert said.topic == INBOX
                 self.inbox(said.partition, said.value, said.kind)
+            elif isinstance(said, Line) and said.topic == INBOX:
+                self.inbox(wire.partition_of(said.key), said.value, said.kind)
         return out
 
     def tick(self) -> list[Output]:

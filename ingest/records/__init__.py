@@ -29,6 +29,7 @@ from ingest.records.facts import (
     Reviewed,
 )
 from ingest.records.marks import NO_SRC, EvidenceClass, Src
+from ingest.records.priors import Baseline, Belief, Learned, Moments, Prior
 from ingest.records.reading import DeadLetter, Owner
 from ingest.records.steps import (
     Ack,
@@ -51,6 +52,8 @@ __all__ = [
     "AgentFact",
     "Alive",
     "Asked",
+    "Baseline",
+    "Belief",
     "Braked",
     "Census",
     "DeadLetter",
@@ -66,12 +69,15 @@ __all__ = [
     "Judgement",
     "Kept",
     "Label",
+    "Learned",
     "Loop",
+    "Moments",
     "NO_SRC",
     "Ordered",
     "Origin",
     "Outcome",
     "Owner",
+    "Prior",
     "Provenance",
     "Ref",
     "Registered",

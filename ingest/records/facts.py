@@ -4,6 +4,7 @@ import msgspec
 
 from ingest.records.answers import Judgement, Truth
 from ingest.records.marks import NO_SRC, Src
+from ingest.records.priors import Prior
 from ingest.records.steps import Ack, Alive, Run, Step
 
 
@@ -116,7 +117,9 @@ class IncidentReview(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_d
     at: int = 0  # µs, the person's clock
 
 
-AgentFact = Step | Run | Alive | Ack | Registered | Ordered | Decided | Reviewed | IncidentReviewed
+AgentFact = (
+    Step | Run | Alive | Ack | Registered | Ordered | Decided | Reviewed | IncidentReviewed | Prior
+)
 Fact = AgentFact | Braked
 # Computed from another topic's record; the rest is of people.
-Derived = Step | Run | Alive | Ack | Braked
+Derived = Step | Run | Alive | Ack | Braked | Prior

@@ -30,10 +30,18 @@ def latency(tool: str, evidence: Evidence) -> str:
 
 
 def annotation(detector: str, what: str, evidence: Evidence) -> str:
-    """A statistical finding: odd, and no more than that."""
+    """A statistical finding: odd, and no more than that.
+
+    >>> said = {"score": 4.2, "threshold": 3.0, "n": 12, "siblings": 7}
+    >>> annotation("error_baseline", "find", said)
+    'Error baseline of `find` is unusual: score 4.200 over 3.000 after 12 observations, by 7 sibling agents.'
+    """
+    siblings = evidence.get("siblings", 0)
+    by = f", by {siblings} sibling agents" if siblings else ""
     return (
         f"{detector.replace('_', ' ').capitalize()} of `{what}` is unusual: "
-        f"score {evidence['score']:.3f} over {evidence['threshold']:.3f} after {evidence['n']} observations."
+        f"score {evidence['score']:.3f} over {evidence['threshold']:.3f} "
+        f"after {evidence['n']} observations{by}."
     )
 
 

@@ -49,6 +49,7 @@ PIECES = {
     "conformal_tail",
     "failures",
     "neighbours",
+    "shrinkage",
 }  # shared by detectors; none themselves
 
 

@@ -11,6 +11,7 @@ from ingest import codec
 from ingest.records import (
     Ack,
     Alive,
+    Belief,
     Braked,
     DeadLetter,
     Decided,
@@ -18,6 +19,7 @@ from ingest.records import (
     Incident,
     IncidentReviewed,
     Ordered,
+    Prior,
     Ref,
     Registered,
     Reviewed,
@@ -48,6 +50,8 @@ FACTS: list[Fact] = [
     IncidentReviewed(record_id="i", tenant="acme", agent_id="refunds", incident_id="inc-1",
                      kid="human/1", sig=b"\xff\x00", payload=b'{"label":"false"}'),
     Braked(src=SRC, tenant="acme", until=1_795_000_300.123),
+    Prior(src=SRC, tenant="acme", agent_id="refunds", tool="crm.find", peers="Payments",
+          failed=Belief(0.021, 50.0, siblings=7), seconds=Belief(-1.2, 5.5, 0.04, 7)),
 ]  # fmt: skip
 
 
