@@ -57,8 +57,9 @@ class LatencyBaseline(StatisticalDetector):
         self._slow: deque[bool] = deque(maxlen=_OF_LAST)
         self._seconds = 0.0
         self._prior: Normal | None = None
-        self._total = self._squares = 0.0  # of its first `n0` logarithms, about the first of them
-        self._first = 0.0
+        # Of the logarithms that a beginner has learned: how many, their sums about the first of them.
+        self._begun = 0
+        self._first = self._total = self._squares = 0.0
 
     def inherit(self, prior: Normal, siblings: int) -> None:
         """Begin with what so many siblings let expect; what was seen so far stays, and outweighs it soon."""
@@ -70,7 +71,7 @@ class LatencyBaseline(StatisticalDetector):
         """Calls, mean and variance of their logarithms: what siblings may know."""
         if self.n < self.n0:
             mean, variance = self._plain()
-            return self.n, rounded(mean), rounded(variance)
+            return self._begun, rounded(mean), rounded(variance)
         return self.n, rounded(self._mean.get()), rounded(max(self._variance.get(), 0.0))
 
     def update(self, seconds: float) -> float:
@@ -82,8 +83,12 @@ class LatencyBaseline(StatisticalDetector):
         known = self.n >= self.n0 or self._prior is not None
         self.score = self._surprise((value - mean) / spread) if known else 0.0
         within = min(max(value, mean - _CLIP * spread), mean + _CLIP * spread)
-        if self.n < self.n0:
-            self._begin(value if self._prior is None else within)
+        if self._prior is None:
+            self._begin(value)
+        elif self.score < self.threshold or self._until:
+            self._begin(
+                within
+            )  # what its siblings would call odd teaches nothing before it was said
         if self.n or self._prior is not None:
             value = within
         self._mean.update(value)
@@ -98,16 +103,19 @@ class LatencyBaseline(StatisticalDetector):
 
     def _begin(self, value: float) -> None:
         """Plain sums for a beginner: in a moving mean its first call would weigh most of all for long."""
-        if not self.n:
+        if self.n >= self.n0:
+            return
+        if not self._begun:
             self._first = value
+        self._begun += 1
         self._total += value - self._first
         self._squares += (value - self._first) ** 2
 
     def _plain(self) -> tuple[float, float]:
-        if not self.n:
+        if not self._begun:
             return 0.0, 0.0
-        away = self._total / self.n
-        return self._first + away, max(self._squares / self.n - away * away, 0.0)
+        away = self._total / self._begun
+        return self._first + away, max(self._squares / self._begun - away * away, 0.0)
 
     def _expected(self) -> tuple[float, float]:
         """Mean of the logarithms and their spread: its own, or a beginner's blended with its siblings'."""
@@ -115,13 +123,11 @@ class LatencyBaseline(StatisticalDetector):
         if prior is None or self.n >= self.n0:
             # A difference of two means of squares can fall a rounding below 0.
             return self._mean.get(), max(sqrt(max(self._variance.get(), 0.0)), _SPREAD_MIN)
-        mean, variance = self._plain()
-        known = self.n + prior.worth
-        variance = self.n * variance + _SPREAD_WORTH * prior.variance
-        variance *= (1 + 1 / known) / (
-            self.n + _SPREAD_WORTH
-        )  # of a call, and the doubt about the mean
-        mean = (self.n * mean + prior.worth * prior.mean) / known
+        (mean, variance), n = self._plain(), self._begun
+        known = n + prior.worth
+        mean = (n * mean + prior.worth * prior.mean) / known
+        variance = (n * variance + _SPREAD_WORTH * prior.variance) / (n + _SPREAD_WORTH)
+        variance *= 1 + 1 / known  # of a call, and the doubt about the mean
         return mean, max(sqrt(variance), _SPREAD_MIN)
 
     def _surprise(self, z: float) -> float:
