@@ -84,7 +84,9 @@ class Asked:
         return out
 
     def prior(self, agent_id: str, peers: str = "") -> Prior | None:
-        told = found(self(learned(agent_id, 0, 0, peers=peers, asks=True)), INBOX, Prior)
+        told: list[Prior] = found(
+            self(learned(agent_id, 0, 0, peers=peers, asks=True)), INBOX, Prior
+        )
         return told[0] if told else None
 
 
