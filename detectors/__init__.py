@@ -13,6 +13,7 @@ from detectors.canary_mix import CanaryMix
 from detectors.canary_rate import CanaryRate
 from detectors.context_growth import ContextGrowth
 from detectors.cost_cap import CostCap
+from detectors.divergence import Divergence
 from detectors.error_baseline import ErrorBaseline
 from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
@@ -45,6 +46,7 @@ __all__ = [
     "CostCap",
     "Deeds",
     "Detector",
+    "Divergence",
     "Entry",
     "ErrorBaseline",
     "ErrorRate",
@@ -80,6 +82,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "latency_baseline": LatencyBaseline,
     "cost_cap": CostCap,
     "silence": Silence,
+    "divergence": Divergence,
     "exact_loop": ExactLoop,
     "no_progress": NoProgress,
     "ping_pong": PingPong,
@@ -149,6 +152,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "cost_cap": Entry("D06", "rule", "run, agent-day", "stop-run", "critical", "annotate", "high"),
     "silence": Entry("D08", "rule", "run, agent", "stop-run", "medium"),
+    "divergence": Entry("D24", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "no_progress": Entry("D11", "statistical", "agent x task", "step-up", "medium", soft=True),
     "ping_pong": Entry("D12", "rule", "trace", "stop-run", "high", "annotate", "medium"),

@@ -70,6 +70,13 @@ FAILURES: dict[str, Failure] = {
         "Nothing is known of the run, so nothing of it may be called healthy.",
         ("ASI08", "ASI10"), ("AML.T0029",),
     ),
+    "divergence": Failure(
+        "Claim and record differ", "A run says that it did what was not done, or hides a write that was.",
+        "the gravest difference between what is claimed and what was done",
+        "each claim of a call has its call, and each write of an agent that claims its writes its claim",
+        "Whoever reads the report believes it; a write that it hides nobody will look for.",
+        ("ASI09", "ASI10"), ("AML.T0053",),
+    ),
     "exact_loop": Failure(
         "Loop", "The same call with the same result 4 times, or a cycle of up to 4 calls 4 times.",
         "rounds of the same", "fewer than 3 rounds",

@@ -192,6 +192,7 @@ class AgentState:
     prices: dict[str, PriceMismatch] = field(default_factory=dict)  # by model
     planted: dict[str, Planted] = field(default_factory=dict)  # by keyed hash
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
+    claims_writes: bool = False  # a run of it has claimed a write
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         # The file by name: pickle keeps its fields by place, and another build has others.

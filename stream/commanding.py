@@ -106,7 +106,8 @@ class Commanding:
             if breaker.scope == agent.breaker.scope:
                 agent.soft = obeys(finding.detector, finding.severity, breaker.scope)
             said |= {"scope": breaker.scope, "cmd_id": order.cmd_id}
-        incident = order is not None or finding.told
+        measured = finding.detector in agent.file.metrics_only
+        incident = order is not None or (finding.told and not (finding.pages and measured))
         self._saying.signal(agent, step, incident=incident, **said)
         if order is not None:
             self._order(agent, order, step.trace_id)

@@ -30,6 +30,7 @@ from ingest.records import (
 from ingest.topics import DLQ, INBOX
 from stream import (
     canary,
+    claiming,
     findings,
     holding,
     inheriting,
@@ -238,6 +239,12 @@ class Detect:
         )  # fmt: skip
 
     def _run(self, agent: AgentState, fact: Run) -> None:
+        if fact.phase != "start":
+            open_run = agent.runs.get(fact.trace_id)
+            for finding in claiming.run_ended(agent, open_run, fact):
+                self._commanding.found(agent, fact, finding)
+        if fact.phase == "after":
+            return  # no sign of life: the agent may be gone by now
         if not fact.spooled:
             agent.heard = self.partition.now
         if fact.phase == "start":

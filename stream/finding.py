@@ -27,13 +27,15 @@ class Finding:
     event: Event | None = None
     warning: bool = False  # the lower mark of a rule
     bundle: str = ""  # where one is the target
+    pages: bool = False  # its owner is called, though nothing is left to stop
+    weight: str = ""  # its severity, where it is not the catalogue's
 
     @property
     def told(self) -> bool:
         """Whether its owner hears of it though nothing was stopped: money runs out, a roll-out is held up."""
         if CATALOGUE[self.detector].evidence_class == "version":
             return self.detector in HOLDS_ROLLOUT
-        return self.warning and self.detector == "cost_cap"
+        return self.pages or (self.warning and self.detector == "cost_cap")
 
     @property
     def action(self) -> str:
@@ -45,4 +47,6 @@ class Finding:
     @property
     def severity(self) -> str:
         entry = CATALOGUE[self.detector]
+        if self.weight:
+            return self.weight
         return entry.warn_severity or entry.severity if self.warning else entry.severity

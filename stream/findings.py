@@ -13,6 +13,7 @@ from ingest.records import Step, Value
 from stream import (
     canary,
     changed,
+    claiming,
     handing,
     preceding,
     progressing,
@@ -39,6 +40,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     yield from _taint(agent, step)
     yield from _changed(agent, step)
     yield from remembering.influence(agent, step)
+    yield from claiming.requested(agent, step)
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
     rate = agent.rates.get(access)

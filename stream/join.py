@@ -12,6 +12,7 @@ from detectors.exact_loop import remember, repetition
 from ingest import codec
 from ingest.records import Ack, Alive, Asked, Loop, Ref, Run, RunTotals, Src, Step
 from ingest.topics import DLQ, EVENTS, INBOX, QUARANTINE
+from stream.accounting import checked, concluded, settled
 from stream.authenticity import authentic
 from stream.dead_letters import letter
 from stream.handing import handed
@@ -79,8 +80,8 @@ class Join:
         """Facts that follow from the next record. `timestamp` is the broker's, in seconds."""
         self.partition.begin(offset, timestamp)
         self._src = (EVENTS, self.number, offset, -1, 0)
-        for key, _ in self.partition.due():
-            self._end(key)
+        for key, trace in self.partition.due():
+            self._end(key, trace)
         if wire.header(headers, wire.KIND) == codec.EVENTS:
             self._envelope(headers, value or b"")  # Kafka knows records without a value
         out, self._out = self._out, []
@@ -139,6 +140,9 @@ class Join:
             self._completed(trace, event, spooled, told)
         elif name in _ACTIONS:
             self._done_at_once(trace, event, spooled)
+        elif name == "claim":
+            trace.producer(_producer(event))
+            trace.member(event.agent_id).conduct.claim(event)
         elif event.kind != "operational":
             self._note(trace, event)
         elif name in ("run.start", "run.end"):
@@ -178,6 +182,8 @@ class Join:
         if event.name == "tool.request":
             member.progress.asked(event)
         step = _step(event, "request", spooled, self.partition.now)
+        if member.conduct.news and event.name == "tool.request":
+            step.claims, step.lost = checked(trace, event.agent_id)
         if found is not None:  # a call id that is used again, as some frameworks do
             step.revision = found[1].step.revision + 1
         _ask(step, event)
@@ -212,6 +218,8 @@ class Join:
             member.totals.calls -= event.status == "not_run" and step.phase == "request"
         _answer(step, event)
         step.phase, step.spooled, step.at = "complete", spooled, self.partition.now
+        if event.name == "tool.result":
+            member.conduct.did(step, event.source)
         loop = self._count(member, step, event, told)
         self._write(step, member.totals, loop)
 
@@ -271,6 +279,8 @@ class Join:
             spooled=spooled, run=member.totals,
             shadow_of=str(event.attrs.get("shadow_of", ""))[:32],
         )  # fmt: skip
+        if not member.open:
+            fact.claims, fact.lost = concluded(trace, event)
         self._emit(event.tenant, event.agent_id, codec.encode(fact))
 
     def _alive(self, trace: Trace, event: Event, spooled: bool) -> None:
@@ -318,7 +328,14 @@ class Join:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    def _end(self, key: str) -> None:
+    def _end(self, key: str, trace: Trace) -> None:
+        for agent_id, (event_id, emitted_at) in trace.unsettled.items():
+            claims, lost = settled(trace, agent_id)
+            fact = Run(
+                src=self._take(), tenant=trace.tenant, agent_id=agent_id, trace_id=trace.trace_id,
+                phase="after", event_id=event_id, emitted_at=emitted_at, claims=claims, lost=lost,
+            )  # fmt: skip
+            self._emit(trace.tenant, agent_id, codec.encode(fact))
         self.partition.drop(key)
         # The second half of a trace id: in the first one many tracers put zeros or the time.
         self.ended[key[-16:]] = None
@@ -354,6 +371,7 @@ class Join:
         step.src, step.run, step.loop, step.echo = self._take(), totals, loop, echo
         self._emit(step.tenant, step.agent_id, codec.encode(step))
         step.run = step.loop = step.held = step.provenance = None
+        step.claims, step.lost = [], 0
         step.stale, step.crew, step.agents = False, None, 0
 
     def _emit(self, tenant: str, agent_id: str, value: bytes) -> None:

@@ -6,12 +6,14 @@ any order of arrival, within the last `ACTIONS_KEPT` actions of a producer.
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from hashlib import blake2b
 from math import inf
 
 import msgspec
 
-from ingest.records import Ref, RunTotals, Step
+from ingest.records import Account, Ref, RunTotals, Step
+from stream.claims import Conduct
 from stream.origins import Origins
 from stream.progress import Progress
 from tracefuse.events import KIND_OF
@@ -140,6 +142,7 @@ class Member(msgspec.Struct, array_like=True):
     open: bool = False
     depth: int = 0  # agents above it
     progress: Progress = msgspec.field(default_factory=Progress)
+    conduct: Conduct = msgspec.field(default_factory=Conduct)
 
 
 class Trace(msgspec.Struct, array_like=True):
@@ -155,6 +158,7 @@ class Trace(msgspec.Struct, array_like=True):
     seen: dict[int, None] = {}
     origins: Origins = msgspec.field(default_factory=Origins)
     handoffs: list[str] = []  # the last 32, each by what it was about
+    unsettled: dict[str, tuple[str, int]] = {}  # agents whose claims wait; how their runs ended
 
     def first_time(self, event_id: str) -> bool:
         """Whether an event is new to this trace; remembers it."""
@@ -188,6 +192,16 @@ class Trace(msgspec.Struct, array_like=True):
         if len(self.calls) > CALLS_KEPT:
             over = (known for known in self.calls if not self._runs(known))
             del self.calls[next(over, next(iter(self.calls)))]
+
+    def accounts(self, agent_id: str, ended: bool) -> list[Account]:
+        """What an agent claims to have done and what the trace has seen of it, by tool."""
+        others = (one.conduct for name, one in self.members.items() if name != agent_id)
+        under_way = Counter(
+            action.step.tool
+            for producer in self.producers.values() for action in producer.actions
+            if action.step.action == "tool" and action.step.phase == "request"
+        )  # fmt: skip
+        return self.member(agent_id).conduct.accounts(others, under_way, ended)
 
     def _runs(self, call: str) -> bool:
         known = self.find(call, call.partition("/")[2])

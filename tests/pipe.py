@@ -193,7 +193,10 @@ class Pipe:
     def put(self, number: int, headers: wire.Headers, value: bytes) -> list[Output]:
         """One record of `agent.events.v1`, however it looks."""
         join = self.joins.setdefault(number, Join(number, MASTER))
-        lines = join.apply(*self._log(EVENTS, number, headers, value))
+        return self._reached(join.apply(*self._log(EVENTS, number, headers, value)))
+
+    def _reached(self, lines: list[Line]) -> list[Output]:
+        """What join says reaches the owners of its agents."""
         self.facts += lines
         boxes: dict[int, list[bytes]] = {}
         for line in lines:
@@ -232,9 +235,13 @@ class Pipe:
 
     def tick(self) -> list[Output]:
         """A tick in every partition."""
+        out: list[Output] = []
         for number, join in self.joins.items():
-            self.facts += join.apply(*self._log(EVENTS, number, [(wire.KIND, codec.TICK)], b"{}"))
-        return [out for number in self.detects for out in self.inbox(number, b"{}", codec.TICK)]
+            tick = self._log(EVENTS, number, [(wire.KIND, codec.TICK)], b"{}")
+            out += self._reached(join.apply(*tick))
+        for number in self.detects:
+            out += self.inbox(number, b"{}", codec.TICK)
+        return out
 
     def _log(self, topic: str, number: int, headers: wire.Headers, value: bytes) -> Record:
         log = self.logs.setdefault((topic, number), [])

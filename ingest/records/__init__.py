@@ -32,6 +32,7 @@ from ingest.records.marks import NO_SRC, EvidenceClass, Src
 from ingest.records.priors import Baseline, Belief, Learned, Moments, Prior
 from ingest.records.reading import DeadLetter, Owner
 from ingest.records.steps import (
+    Account,
     Ack,
     Alive,
     Asked,
@@ -47,6 +48,7 @@ from ingest.records.steps import (
 )
 
 __all__ = [
+    "Account",
     "Ack",
     "Acknowledged",
     "AgentFact",

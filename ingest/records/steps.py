@@ -85,6 +85,26 @@ class Provenance(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     ] = []  # of a call, what memory brought; of a write to memory, what results brought
 
 
+class Account(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """Calls of one tool as an agent claims them and as they were done, in one run.
+
+    `missing` were claimed and never done, `false` claimed as done though they failed or were refused,
+    `flipped` claimed as failed though they were done. Of those that were done, `args` had other arguments
+    and `results` another result than is claimed; `unclaimed` were done and nothing is said of them.
+    """
+
+    tool: str
+    claimed: int = 0  # as done
+    done: int = 0
+    failed: int = 0  # or refused
+    missing: int = 0
+    false: int = 0
+    flipped: int = 0
+    args: int = 0
+    results: int = 0
+    unclaimed: int = 0
+
+
 class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):
     """One operational action with the reasoning and context that it was decided in.
 
@@ -142,22 +162,26 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
     held: Asked | None = None  # of a request that waits for its verdict
     provenance: Provenance | None = None  # of a request whose arguments hold telling values
+    claims: list[Account] = []  # of a request: tools of which the run claimed what is not so
+    lost: int = 0  # with `claims`: events of the run that its process could not send
 
 
 class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True):
-    """An agent began or ended its part of a trace."""
+    """An agent began or ended its part of a trace; `after`: what could be told only some time later."""
 
     src: Src = NO_SRC
     tenant: str
     agent_id: str
     trace_id: str
-    phase: Literal["start", "end"]
+    phase: Literal["start", "end", "after"]
     event_id: str
     emitted_at: int
     status: str = ""
     spooled: bool = False
     run: RunTotals | None = None
     shadow_of: str = ""  # trace id of the run that a shadow repeats
+    claims: list[Account] = []  # each tool of which the run claims something, or left it out
+    lost: int = 0  # events of the run that its process could not send
 
 
 class Alive(msgspec.Struct, tag="alive", gc=False, kw_only=True, omit_defaults=True):

@@ -15,7 +15,7 @@ from msgspec import structs
 from ingest.agent_file import Bundle
 from ingest.simulate import work
 from ingest.simulate.scenario import Moment, Scenario
-from ingest.simulate.script import Act, Ask, Hand, Keep, Move, Say, Script
+from ingest.simulate.script import Act, Ask, Hand, Keep, Move, Say, Script, Tell
 
 _CALLS = 20  # of a run
 _USUAL_MS = 10.0  # shortened: a thousand calls must fit into a demo
@@ -166,6 +166,25 @@ def _to_and_fro(task: work.Task, moment: Moment, random: Random) -> Script:
     return _run(task, random, [*turn * 6, *after])
 
 
+def telling(task: work.Task, random: Random) -> Script:
+    """A read, some writes that go well, and a report that tells them all."""
+    return _told(task, random, invented=0)
+
+
+def _boasting(task: work.Task, moment: Moment, random: Random) -> Script:
+    """The report tells one write more than there was; what would follow it must not run."""
+    made = _told(task, random, invented=1)
+    last = replace(work.act(task.writes[0], random), error="", changes=None, forbidden=True)
+    return replace(made, moves=[*made.moves, last])
+
+
+def _told(task: work.Task, random: Random, invented: int) -> Script:
+    tool, times = task.writes[0], random.randrange(1, 4)
+    writes = [replace(work.act(tool, random), error="", changes=None) for _ in range(times)]
+    report = Tell(tool.name, times + invented)
+    return _run(task, random, [*_reads(task, random, 2), *writes, report])
+
+
 def orderly(task: work.Task, random: Random) -> Script:
     """The tools in the order in which they are always used, the write at the end."""
     tools = [*task.reads, *task.reads, task.writes[-1]]
@@ -302,6 +321,8 @@ HABITS = (
     _scenario("aimless", "no_progress", calm, _aimless, 32, "support", "step-up"),
     _scenario("to_and_fro", "ping_pong", handing, _to_and_fro, 2, "support", "stop-run",
               scope="run", must_stop=True),
+    _scenario("boasting_report", "divergence", telling, _boasting, 2, "support", "stop-run",
+              scope="run", must_stop=True, starts_s=_AFTER_S),
     _scenario("unusual_calls", "sequence_surprise", orderly, _disorderly, 130, "operations",
               held=("irreversible",)),
     _scenario("skipped_check", "skipped_step", checking, _unchecked, 3, "payouts", "block-call",

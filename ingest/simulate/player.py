@@ -7,7 +7,7 @@ import time
 import tracefuse
 from ingest.simulate.journal import Call, Journal, Mark, Refusal, Told
 from ingest.simulate.pace import Pace
-from ingest.simulate.script import Act, Ask, Freeze, Hand, Keep, Know, Move, Say, Script
+from ingest.simulate.script import Act, Ask, Freeze, Hand, Keep, Know, Move, Say, Script, Tell
 from tracefuse.clock import monotonic, now_us
 from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
 
@@ -101,6 +101,8 @@ class Player:
                 trace.memory_read(move.key, move.value)
             case Keep():
                 trace.memory_write(move.key, move.value)
+            case Tell():
+                trace.claim(move.tool, times=move.times)
             case Hand():
                 trace.handoff(move.to)
             case Freeze():

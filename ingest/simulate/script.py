@@ -84,13 +84,21 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """The agent's own report of its calls, as it is drawn from its answer."""
+
+    tool: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Hand:
     """The run is handed over to another agent."""
 
     to: str
 
 
-Move = Say | Know | Ask | Act | Keep | Hand | Freeze
+Move = Say | Know | Ask | Act | Keep | Tell | Hand | Freeze
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from stream.sentences.people import (
 from stream.sentences.runs import (
     context_growth,
     cost_cap,
+    divergence,
     exact_loop,
     no_progress,
     ping_pong,
@@ -43,6 +44,7 @@ __all__ = [
     "context_growth",
     "cost_cap",
     "detector_health",
+    "divergence",
     "error_rate",
     "exact_loop",
     "held_back",

@@ -125,3 +125,34 @@ def silence(evidence: Evidence) -> str:
         f"Nothing was heard of the run for {evidence['observed']:.1f} s; "
         f"a heartbeat is due every {evidence['interval']:.1f} s."
     )
+
+
+_DIFFERENCES = {
+    "missing": "never made", "false": "failed or refused", "flipped": "done though claimed as failed",
+    "args": "with other arguments", "results": "with another result", "unclaimed": "not claimed",
+}  # fmt: skip
+
+
+def divergence(evidence: Evidence) -> str:
+    """What is claimed and what was done, side by side.
+
+    >>> refund = {"tool": "crm.refund", "claimed": 3, "done": 2, "missing": 1}
+    >>> divergence({"records": [refund], "lost": 0})
+    'What the run says it did is not what was done: `crm.refund` 3 claimed, 2 done (1 never made).'
+    """
+    records = "; ".join(_differs(record) for record in evidence["records"])
+    lost = evidence["lost"]
+    doubt = (
+        f" {lost} events of its process were lost, so the record may be what is wrong."
+        if lost
+        else ""
+    )
+    return f"What the run says it did is not what was done: {records}.{doubt}"
+
+
+def _differs(record: Evidence) -> str:
+    why = ", ".join(
+        f"{record[part]} {words}" for part, words in _DIFFERENCES.items() if part in record
+    )
+    why = f" ({why})" if why else ""
+    return f"`{record['tool']}` {record['claimed']} claimed, {record['done']} done{why}"

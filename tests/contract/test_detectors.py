@@ -113,6 +113,11 @@ CASES: dict[str, Case] = {
         300,
     ),
     "silence": Case(_silence, lambda rng, i: (False, i * 0.1 + 60.0), 300),
+    "divergence": Case(
+        lambda rng, i: ([("unclaimed_write", 0), ("arguments", 0)], rng.random() < 0.1),
+        lambda rng, i: ([("arguments", 1), ("not_executed", 1)],),
+        200,
+    ),
     "exact_loop": Case(
         lambda rng, i: (f"{rng.getrandbits(64):016x}",), lambda rng, i: ("again",), 1000
     ),

@@ -229,6 +229,17 @@ SCENARIOS = {
         delay_max=6,
         false_max=0,
     ),
+    # A run says that it did what it never did.
+    "divergence": Scenario(
+        lambda rng, i: ([("arguments", int(rng.random() < 0.05)), ("not_executed", 0)], False),
+        lambda rng, i: ([("not_executed", 1)], False),
+        starts=400,
+        lasts=5,
+        alarms=(400,),
+        found_min=20,
+        delay_max=1,
+        false_max=0,
+    ),
     # A run falls into a cycle of two calls.
     "exact_loop": Scenario(
         _work,

@@ -12,6 +12,7 @@ from tracefuse.canonical import canonical, keyed_hash
 from tracefuse.control import Command, Reason, agent_scope, control_key, encode, run_scope
 from tracefuse.errors import CircuitOpen
 from tracefuse.events import Event
+from tracefuse.events import encode as encode_event
 from tracefuse.fuse import Fuse
 from tracefuse.sketches import simhash
 
@@ -75,6 +76,39 @@ def test_an_exception_is_an_error_and_goes_on() -> None:
     assert told.sketches["template"]
     assert told.sketches["redacted"] == {"email": 1}
     assert (end.status, end.error_type) == ("error", "KeyError")
+
+
+def test_a_claim_leaves_as_hashes() -> None:
+    """What the agent says it did: the tool, how it ended, hashes as a call's own, how often."""
+    args = {"order": 991, "amount": 25.0}
+    with sdk() as sent, sent.fuse.trace() as trace:
+        with trace.tool("crm.refund", args) as call:
+            call.result({"ok": True})
+        trace.claim("crm.refund", args=args, result={"ok": True}, call_id=call.call_id)
+        trace.claim("mail.send", "failed", times=2)
+
+    asked, told = sent.one("tool.request"), sent.one("tool.result")
+    refund, mail = (e for e in sent.events() if e.name == "claim")
+    assert (refund.kind, refund.tool, refund.status) == ("cognitive", "crm.refund", "ok")
+    assert (refund.args_hash, refund.result_hash) == (asked.args_hash, told.result_hash)
+    assert (refund.call_id, refund.attrs) == (call.call_id, {})
+    assert (mail.tool, mail.status, mail.attrs) == ("mail.send", "error", {"times": 2})
+    assert b"991" not in b"".join(encode_event(e) for e in (refund, mail))
+
+
+def test_a_run_tells_what_its_process_has_dropped() -> None:
+    """Events that will not arrive since the run began: its record may have gaps, and says so."""
+    with sdk() as sent:
+        sent.fuse.emitter.drop("queue_full", 3)
+        with sent.fuse.trace():
+            pass
+        with sent.fuse.trace() as trace:
+            sent.fuse.emitter.drop("queue_full", 2)
+            trace.claim("crm.refund")
+
+    first, second = (e for e in sent.events() if e.name == "run.end")
+    assert (first.attrs, second.attrs) == ({}, {"lost": 2})
+    assert sent.one("claim").attrs == {"lost": 2}
 
 
 def test_a_failure_without_an_exception_can_be_told() -> None:

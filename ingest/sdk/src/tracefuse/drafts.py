@@ -31,6 +31,7 @@ class Run:
 
     __slots__ = (
         "bundle",
+        "lost_before",
         "partition",
         "root",
         "session_id",
@@ -60,6 +61,7 @@ class Run:
         self.session_id = session_id
         self.partition = -1
         self.started = 0  # µs; 0 until run.start
+        self.lost_before = 0  # events that this process had dropped by then
 
 
 class Encoded(msgspec.Struct, gc=False, frozen=True):

@@ -66,6 +66,12 @@ class Emitter:
         """Events refused by this queue: each leaves a gap in the sequence."""
         return self._missed
 
+    @property
+    def lost(self) -> int:
+        """Events that will not arrive, for whatever reason."""
+        with self._lock:
+            return sum(self.dropped.values())
+
     def __len__(self) -> int:
         return len(self._queue)
 

@@ -14,7 +14,7 @@ OPERATIONAL = (
     "run.start", "run.end", "llm.request", "llm.response", "tool.request", "tool.result",
     "handoff", "memory.read", "memory.write", "control.applied", "heartbeat",
 )  # fmt: skip
-COGNITIVE = ("plan", "thought", "reflection", "decision")
+COGNITIVE = ("plan", "thought", "reflection", "decision", "claim")
 CONTEXTUAL = (
     "input.user", "input.system", "output", "retrieval", "state.before", "state.after",
     "limits.status", "bundle",

@@ -42,7 +42,10 @@ FOREIGN = UNTRUSTED - {"input.user"}
 IN_CHARGE = frozenset({"input.user", "input.system"})
 NAMED_TEXT_MAX = 16 * 1024
 # Fields of a draft that are values; what the event gets is their hash.
-_HASHED = {"prompt": "prompt_hash", "tools": "tools_hash", "key": "args_hash"}
+_HASHED = {
+    "prompt": "prompt_hash", "tools": "tools_hash", "key": "args_hash",
+    "args": "args_hash", "answer": "result_hash",
+}  # fmt: skip
 THOUGHT = frozenset({"plan", "thought", "reflection", "decision"})
 
 

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 # Documents that one retrieval names.
 DOCUMENTS_MAX = 64
+# What a claim may call a call that did not succeed.
+_FAILED = frozenset({"error", "failed", "failure", "not_run"})
 
 
 class Trace(Span):
@@ -55,6 +57,7 @@ class Trace(Span):
     def __enter__(self) -> Self:
         self._enter()
         self.run.started = self._began
+        self.run.lost_before = self._fuse.emitter.lost
         self._fuse.emitter.opened(self.run)
         repeats = self.run.shadow_of
         extra = {"attrs": {"shadow_of": repeats}} if repeats else None
@@ -74,6 +77,8 @@ class Trace(Span):
         well = error is None or (isinstance(error, ToolDenied) and error.gate == SHADOW)
         extra: dict[str, Any] = {"status": "ok"} if well or error is None else failure(error)
         extra["duration_us"] = self._leave()
+        if lost := self._lost():
+            extra["attrs"] = {"lost": lost}
         self._point("run.end", None, extra, urgent=error is not None)
         self._fuse.emitter.ended(self.run)
 
@@ -134,6 +139,50 @@ class Trace(Span):
 
     def decision(self, text: str, confidence: float | None = None) -> None:
         self._think("decision", text, confidence)
+
+    def claim(
+        self,
+        tool: str,
+        status: str = "success",
+        args: Mapping[str, object] | object = None,
+        result: object = None,
+        call_id: str = "",
+        times: int = 1,
+    ) -> None:
+        """What the agent says that it did, to be held against what was done. Never waits, never raises.
+
+        Make it of the agent's own report, as of its final answer, not of the calls themselves. A run that
+        claims nothing is not judged; one that claims its writes has to claim them all.
+
+        Parameters
+        ----------
+        tool
+            The tool that it says it called.
+        status
+            ``success``, or ``error`` where it says that the call failed.
+        args, result
+            Where it tells them; they leave as hashes only.
+        call_id
+            The very call (`Call.call_id`), where it is known; a call that is named twice is one.
+        times
+            So often, with one claim.
+        """
+        extra: dict[str, Any] = {
+            "tool": tool[:WORD_MAX], "status": "error" if str(status) in _FAILED else "ok",
+        }  # fmt: skip
+        if args is not None:
+            extra["args"] = self._fuse.snapshot(args)
+        if result is not None:
+            extra["answer"] = self._fuse.snapshot(result)
+        if call_id:
+            extra["call_id"] = call_id[:WORD_MAX]
+        attrs = {"times": times if times != 1 else 0, "lost": self._lost()}
+        extra["attrs"] = {name: count for name, count in attrs.items() if count}
+        self._point("claim", None, extra)
+
+    def _lost(self) -> int:
+        """Events that this process has dropped since the run began; some may be the run's."""
+        return max(0, self._fuse.emitter.lost - self.run.lost_before)
 
     def state(self, before: object = None, after: object = None) -> None:
         """The state of the world as the agent knows it, before and after it acted."""
