@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 NAMES = (
-    "detectors", "detection.nab", "sdk_text", "emit", "sink", "suggest", "stop", "preflight", "pipeline",
+    "detectors", "detection.nab", "sdk_text", "text", "emit", "sink", "suggest", "stop", "preflight",
+    "pipeline",
 )  # fmt: skip
 
 

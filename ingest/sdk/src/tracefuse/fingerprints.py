@@ -25,12 +25,16 @@ _SEEN_MAX = 4096
 # Remembered tokens of one key, about 0.5 MB; agents name the same few things again and again.
 _CACHE_MAX = 4096
 _DEPTH_MAX = 32
+_LEAVES = frozenset({str, int, float})
 
-# A token holds a digit, an @, a slash, or a point within a word.
-_ANCHOR = re.compile(r"[0-9@/\\.](?:(?<!\.)|(?=[A-Za-z]))")
+# A token holds a digit, an @, a slash, or a point within a word: from there to the word's end. The group
+# tells that more may belong to it behind one blank.
+_RUN = r"[A-Za-z0-9._%+@:/\\~€$£-]*+"
+_REST = re.compile(
+    rf"[0-9@/\\.](?:(?<!\.)|(?=[A-Za-z])){_RUN}(?:,(?=[0-9]{{2,3}}(?![0-9])){_RUN})*+(?:(?= [^\W_a-z])())?"
+)
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LEFT = _LETTERS + "0123456789._%+-@:/\\~$€£¥"
-_RIGHT = re.compile(r"(?:[A-Za-z0-9._%+@:/\\~€$£-]|,(?=[0-9]{2,3}(?![0-9])))*+")
 _URL_RIGHT = re.compile(r"(?:[^\s\"'<>()\[\]{}|\\^`,;]|[,;](?![a-z]{2,8}://))*+")
 _LEFT_MAX = 256
 _TRIM = ".,:;!?-_+%~/\\"
@@ -52,10 +56,17 @@ _GROUPS = re.compile(
 )
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})++|[0-9]{1,3}(?:\.[0-9]{3}){2,}+")
+# What an amount, a date or an IP address begins with.
+_NUMERIC = tuple("0123456789$€£¥uegc")
 _NO_DIGITS = str.maketrans("", "", "0123456789")
 _NO_GAPS = str.maketrans("", "", " -")
 
 _Token = tuple[str, str, int, int]  # class, normal form, start, end
+# Class of a whole number as long as nobody has looked for a currency beside it.
+_WHOLE = "whole"
+# Words whose tokens are remembered, and how long they may be: about 1 MB.
+_WORDS_MAX = 2048
+_WORD_MAX = 96
 
 
 def fingerprints(
@@ -92,8 +103,7 @@ def fingerprints(
     >>> found[0].hash == fingerprints(b"key", [("amount", 1000.5)])[0][0].hash
     True
     """
-    digest = hasher(key).digest
-    seen: dict[tuple[str, str], Fingerprint] = {}
+    seen: dict[tuple[str, str], tuple[str, int, int]] = {}
     cut = False
     for path, value in items:
         if type(value) is str:
@@ -102,17 +112,20 @@ def fingerprints(
         else:
             tokens = _of_number(value)
         for klass, normal, start, end in tokens:
-            told = digest(normal)
-            if (told, path) not in seen:
-                seen[told, path] = Fingerprint(told, klass, path, start, end)
+            if (normal, path) not in seen:
+                seen[normal, path] = klass, start, end
         if len(seen) >= _SEEN_MAX:
             cut = True
             break
-    found = list(seen.values())
-    if len(found) <= limit:
-        return found, cut
-    found.sort(key=lambda one: _RANK[one.klass])  # stable: the first of each class are kept
-    return found[:limit], True
+    found = list(seen.items())
+    if len(found) > limit:
+        found.sort(key=lambda one: _RANK[one[1][0]])  # stable: the first of each class are kept
+        found, cut = found[:limit], True
+    digest = hasher(key).digest  # of what is kept only: it costs as much as the search
+    return [
+        Fingerprint(digest(normal), klass, path, start, end)
+        for (normal, path), (klass, start, end) in found
+    ], cut
 
 
 def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
@@ -121,17 +134,21 @@ def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str,
     >>> list(leaves({"to": ["a", {"n": 2}], "ok": True}))
     [('to.0', 'a'), ('to.1.n', 2)]
     """
-    kind = type(value)
-    if kind is str or kind is float or kind is int:
+    if type(value) in _LEAVES:
         yield path, value
-    elif depth == _DEPTH_MAX:
-        return
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from leaves(item, f"{path}.{name}" if path else str(name), depth + 1)
-    elif isinstance(value, (list, tuple)):
-        for place, item in enumerate(value):
-            yield from leaves(item, f"{path}.{place}" if path else str(place), depth + 1)
+    elif depth < _DEPTH_MAX:
+        before = f"{path}." if path else ""
+        for name, item in _members(value):
+            if type(item) in _LEAVES:
+                yield f"{before}{name}", item
+            elif item is not None and type(item) is not bool:
+                yield from leaves(item, f"{before}{name}", depth + 1)
+
+
+def _members(value: object) -> Iterable[tuple[object, object]]:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, (list, tuple)) else ()
 
 
 class Hasher:
@@ -181,38 +198,40 @@ def _of_text(text: str) -> list[_Token]:
         if len(plain) == len(text):  # else spans would lie
             text = plain
     out: list[_Token] = []
-    cursor, size = 0, len(text)
-    anchor = _ANCHOR.search(text)
-    while anchor is not None and len(out) < _SEEN_MAX:
-        at = anchor.start()
+    cursor = 0
+    rest = _REST.search(text)
+    while rest is not None and len(out) < _SEEN_MAX:
+        at, end = rest.span()
         head = text[max(cursor, at - _LEFT_MAX) : at]
         start = at - len(head) + len(head.rstrip(_LEFT))
-        found = _RIGHT.match(text, at)
-        end = size if found is None else found.end()
         word = text[start:end]
-        if word.isdigit() and not _goes_on(text, end):  # by far the most frequent
-            if _is_money(text, start, end):
-                out.append(("amount", _canonical(word), start, end))
-            elif len(word) >= 6:
-                out.append(("id", _canonical(word), start, end))
-        elif "://" in word:
+        if "://" in word:
             found = _URL_RIGHT.match(text, start + word.index("://") + 3)
-            end = size if found is None else found.end()
+            end = len(text) if found is None else found.end()
             _url(text[start:end], start, out)
-        elif "@" in word:
-            _addresses(word.lower(), start, out)
+        elif rest.lastindex and (groups := _groups(text, word, start, end)):
+            end = start + len(groups)
+            out.append(("account", _account(groups), start, end))
+        elif word.isdigit():  # by far the most frequent
+            _number(text, start, end, word.lstrip("0") or "0", out)
         else:
-            groups = _GROUPS.match(text, start) if _goes_on(text, end) else None
-            if groups is not None and _digits(groups[0]) >= 9 and not _DATE.fullmatch(word):
-                end = groups.end()
-                out.append(("account", _account(groups[0]), start, end))
-            elif "/" in word or "\\" in word:
-                _path(word, start, out)
-            else:
-                _plain(word, text, start, out)
-        cursor = max(end, at + 1)
-        anchor = _ANCHOR.search(text, cursor)
+            tokens = _known(word) if end - start <= _WORD_MAX else _told(word)
+            for klass, normal, left, right in tokens:
+                if klass is _WHOLE:
+                    _number(text, start + left, start + right, normal, out)
+                else:
+                    out.append((klass, normal, start + left, start + right))
+        cursor = end
+        rest = _REST.search(text, cursor)
     return out
+
+
+def _groups(text: str, word: str, start: int, end: int) -> str:
+    """An account number in groups that begins with the word and goes on behind it; empty for none."""
+    if "@" in word or not _goes_on(text, end) or _DATE.fullmatch(word):
+        return ""
+    groups = _GROUPS.match(text, start)
+    return groups[0] if groups is not None and _digits(groups[0]) >= 9 else ""
 
 
 def _goes_on(text: str, end: int) -> bool:
@@ -221,8 +240,32 @@ def _goes_on(text: str, end: int) -> bool:
     return rest[:1] == " " and rest[1:].isalnum() and (rest[1:].isdigit() or rest[1:].isupper())
 
 
+def _number(text: str, start: int, end: int, normal: str, out: list[_Token]) -> None:
+    """A whole number: an amount beside a currency, an id where it is long."""
+    if _is_money(text[max(0, start - 4) : start], text[end : end + 4]):
+        out.append(("amount", normal, start, end))
+    elif end - start >= 6:
+        out.append(("id", normal, start, end))
+
+
+def _told(word: str) -> tuple[_Token, ...]:
+    """Tokens of a word, whatever stands around it."""
+    out: list[_Token] = []
+    if "@" in word:
+        _addresses(word.lower(), 0, out)
+    elif "/" in word or "\\" in word:
+        _path(word, 0, out)
+    else:
+        _plain(word, 0, out)
+    return tuple(out)
+
+
+_known = lru_cache(maxsize=_WORDS_MAX)(_told)
+
+
 def _digits(text: str) -> int:
-    return len(text) - len(text.translate(_NO_DIGITS))
+    data = text.encode()
+    return len(data) - len(data.translate(None, b"0123456789"))
 
 
 def _url(word: str, start: int, out: list[_Token]) -> None:
@@ -275,7 +318,7 @@ def _is_named(word: str) -> bool:
     return bool(name) and 2 <= len(ending) <= 12 and ending.isalnum() and ending[0].isalpha()
 
 
-def _plain(word: str, text: str, start: int, out: list[_Token]) -> None:
+def _plain(word: str, start: int, out: list[_Token]) -> None:
     low = word.lower()
     start += len(low) - len(low.lstrip(_TRIM))
     low = low.strip(_TRIM)
@@ -283,31 +326,32 @@ def _plain(word: str, text: str, start: int, out: list[_Token]) -> None:
     if ":" in low:  # a name before its value, or a time
         for part in low.split(":"):
             if len(part) > 2 and not part.isalpha():
-                _plain(part, text, start, out)
+                _plain(part, start, out)
             start += len(part) + 1
         return
-    amount = _AMOUNT.fullmatch(low)
-    if amount is not None:
-        before, whole, broken, after = amount.groups()
-        if broken or before or after or _is_money(text, start, end):
-            out.append(("amount", _canonical(whole or broken), start, end))
-        elif len(whole) >= 6:
-            out.append(("id", _canonical(whole), start, end))
+    if low.startswith(_NUMERIC):
+        amount = _AMOUNT.fullmatch(low)
+        if amount is not None:
+            before, whole, broken, after = amount.groups()
+            klass = "amount" if broken or before or after else _WHOLE
+            out.append((klass, _canonical(whole or broken), start, end))
+            return
+        if _DATE.fullmatch(low):
+            return
+        if _IP.fullmatch(low):
+            out.append(("host", low, start, end))
+            return
+    if len(low) < 4:
         return
-    count = _digits(low)
-    if not low or _DATE.fullmatch(low):
-        return
-    if _IP.fullmatch(low):
-        out.append(("host", low, start, end))
-        return
-    if count >= 9 and (
-        _IBAN.fullmatch(low.translate(_NO_GAPS)) or not low.translate(_NO_DIGITS).strip("-")
-    ):
+    data = low.encode()
+    letters = data.translate(None, b"0123456789")
+    count = len(data) - len(letters)
+    if count >= 9 and (_IBAN.fullmatch(low.translate(_NO_GAPS)) or not letters.strip(b"-")):
         out.append(("account", _account(low), start, end))
     elif _is_named(low):
         rest = _unwww(low)
         out.append(("path" if rest is low else "host", rest, end - len(rest), end))
-    elif count >= 2 and len(low) >= 6 and low.translate(_NO_DIGITS).strip(".,-+_%"):
+    elif count >= 2 and len(low) >= 6 and letters.strip(b".,-+_%"):
         out.append(("id", low, start, end))
 
 
@@ -316,11 +360,13 @@ def _account(groups: str) -> str:
     return _canonical(account) if account.isdigit() else account
 
 
-def _is_money(text: str, start: int, end: int) -> bool:
-    before = text[max(0, start - 4) : start].strip().lower()
+@lru_cache(maxsize=1024)
+def _is_money(before: str, after: str) -> bool:
+    """Whether a currency stands in the four characters before a number, or behind it."""
+    before = before.strip().lower()
     if before in _MONEY or before[-1:] in _SIGNS:
         return True
-    after = text[end : end + 4].strip().lower()
+    after = after.strip().lower()
     return after[:3] in _MONEY or after[:1] in _SIGNS
 
 

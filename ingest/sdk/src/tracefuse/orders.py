@@ -6,8 +6,9 @@ merely listed is another thing than one that the text demands to be used.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from unicodedata import normalize
 
 from tracefuse.fingerprints import fingerprints
@@ -53,9 +54,17 @@ _BEFORE = (
 _LEADS = frozenset(_BEFORE.split())
 # Words that begin an order, in a capital where a sentence begins.
 COMMANDS = _VERBS | _LEADS
-_WORDS = "|".join(sorted(_VERBS))
+# By their first letters: the regular expression tries a dozen branches, not all of them.
+_WORDS = "|".join(
+    f"{first}(?:{'|'.join(sorted(verb[1:] for verb in _VERBS if verb[0] == first))})"
+    for first in sorted({verb[0] for verb in _VERBS})
+)
 _LEAD = rf"(?:(?:{'|'.join(sorted(_LEADS))}|[0-9]{{1,2}})[,:.)]?\s++){{0,4}}"
-_FIRST = re.compile(r"(?:\A|[.!?:;>\n\"'*)\]}#(-])[\s\"'*>#(-]*+([^\W\d_]++|[0-9]{1,2}[.)]\s)")
+# The first word of a text, and of all that may be a sentence: apart, since a search is fast that knows its
+# first letter.
+_SAID = r"[\s\"'*>#(-]*+([^\W\d_]++|[0-9]{1,2}[.)]\s)"
+_FIRST = re.compile(_SAID)
+_NEXT = re.compile(rf"[.!?:;>\n\"'*)\]}}#(-]{_SAID}")
 _BEGUN = re.compile(rf"{_LEAD}(?:{_WORDS})(?=[\s<*_])(?!\s+(?:of|is|was|are|were|has|had|:)\b)")
 # Who speaks to the reader: "you must send", "I want you to send", "make sure to send".
 _MODAL = (
@@ -76,9 +85,9 @@ _SPOKEN = (
 _ALIKE = str.maketrans("авсԁеһіјӏкмногрѕтухᴢοανρικτυ", "abcdehijlkmhorpstyxzoavpiktu")
 _BEYOND = re.compile(r"[^\x00-\x7f]")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
-# A sentence ends, a paragraph, or a field of a listing.
-_END = re.compile(r"[.!?][\"')\]]*+(?=\s|\Z)|\n\s*+(?:\n|[-*]\s|[\w ]{1,24}:\s)|\Z")
-_PARAGRAPH = re.compile(r"\n[ \t]*+(?:\n|[\w ]{1,24}:\s)|\Z")
+# A sentence ends, a paragraph, or a field of a listing; else the text does.
+_END = re.compile(r"[.!?\n](?:(?<!\n)[\"')\]]*+(?=\s|\Z)|(?<=\n)\s*+(?:\n|[-*]\s|[\w ]{1,24}:\s))")
+_PARAGRAPH = re.compile(r"\n[ \t]*+(?:\n|[\w ]{1,24}:\s)")
 
 
 def passages(text: str) -> list[tuple[int, int, int]]:
@@ -102,7 +111,7 @@ def passages(text: str) -> list[tuple[int, int, int]]:
         low = low.replace("\\n", " \n")
     found: list[tuple[int, int, int]] = []
     last = 0
-    for start, said in sorted(_starts(low)):
+    for start, said in _starts(low):
         if start < last or len(found) == PASSAGES_MAX:
             continue
         end = _end(_END, low, said, PASSAGE_MAX)
@@ -136,21 +145,27 @@ def _seen(text: str) -> list[tuple[int, int, int]]:
     return [(places[start], places[end], places[behind]) for start, end, behind in found]
 
 
-def _starts(low: str) -> Iterator[tuple[int, int]]:
+def _starts(low: str) -> list[tuple[int, int]]:
     """Where orders begin, and where their verb has been said; the same one perhaps twice."""
-    for first in _FIRST.finditer(low):
-        word = first[1]
-        if word in _VERBS or word in _LEADS or word[0] in "0123456789":
-            begun = _BEGUN.match(low, first.start(1))
+    found = []
+    first = _FIRST.match(low)
+    for said in chain((first,) if first else (), _NEXT.finditer(low, first.end() if first else 0)):
+        word = said[1]
+        if word in COMMANDS or word[0] in "0123456789":
+            begun = _BEGUN.match(low, said.start(1))
             if begun is not None:
-                yield begun.span()
+                found.append(begun.span())
+    if len(low.split(None, 1)) < 2:
+        return found  # the others have two words
     for stem, rule in _SPOKEN:
         at = low.find(stem)
         while at >= 0:
             spoken = rule.match(low, at)
             if spoken is not None:
-                yield spoken.span()
+                found.append(spoken.span())
             at = low.find(stem, at + len(stem))
+    found.sort()
+    return found
 
 
 def _end(rule: re.Pattern[str], low: str, start: int, most: int) -> int:

@@ -61,11 +61,10 @@ _VALUE = re.compile(
 )
 _BEARER = re.compile(rb"\s{1,3}+([A-Za-z0-9._~+/=-]*+)")
 _GROUP = re.compile(rb"[0-9]++")
-# Begins with a digit, which is rare, and looks back for the country.
-_ACCOUNT = re.compile(
-    rb"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?<![A-Za-z0-9][A-Za-z]{2}[0-9]{2})"
-    rb"(?=((?:[ -]?[A-Za-z0-9]){11,30}))"
-)
+# Letters of a country and two digits, which are rare; what follows them.
+_CLASSES = bytes(48 if 48 <= c < 58 else 97 if c in _ALNUM else 32 for c in range(256))
+_COUNTRY = b"aa00"
+_ACCOUNT = re.compile(rb"(?:[ -]?[A-Za-z0-9]){11,30}")
 
 Span = tuple[int, int, str]  # start, end, class
 
@@ -252,19 +251,22 @@ def _luhn(number: bytes) -> bool:
 
 
 def _accounts(data: bytes) -> Iterator[Span]:
-    for found in _ACCOUNT.finditer(data):
-        start = found.start() - 2
-        country = data[start : start + 2]
+    classes = data.translate(_CLASSES)
+    start = classes.find(_COUNTRY)
+    while start >= 0:
+        country, check = data[start : start + 2], data[start + 2 : start + 4]
         length = _IBAN.get(country.upper(), 0) - 4
-        account = b""
-        for size, char in enumerate(found[1] if length > 0 else b"", 1):
-            if char not in b" -":
-                account += bytes((char,))
-            if len(account) == length:
-                turned = account + country + found[0]
-                if int(b"".join(_AS_NUMBER[c] for c in turned)) % 97 == 1:
-                    yield start, found.end() + size, "iban"
-                break
+        rest = _ACCOUNT.match(data, start + 4) if length > 0 else None
+        if rest is not None and classes[start - 1 : start] in (b" ", b""):
+            account = b""
+            for size, char in enumerate(rest[0], 1):
+                if char not in b" -":
+                    account += bytes((char,))
+                if len(account) == length:
+                    if int(b"".join(_AS_NUMBER[c] for c in account + country + check)) % 97 == 1:
+                        yield start, start + 4 + size, "iban"
+                    break
+        start = classes.find(_COUNTRY, start + 4)
 
 
 # mod 97 is taken of the text with A written as 10, B as 11 and so on (ISO 7064).

@@ -128,43 +128,57 @@ _UNSEEN = re.compile("[\u200b\u2060-\u2064\ufeff\u202a-\u202e\u2066-\u2069\U000e
 _UNSEEN_RUN = re.compile("[\u200b-\u200d\u2060-\u2064\ufeff]{8}")
 _UNSEEN_TAG = re.compile("[\u202d\u202e]|[\U000e0020-\U000e007f]{8}")
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007f]{1,7}")  # of Scotland and the like
+
+
+def _word(begun: str) -> str:
+    r"""Words that begin one of these ways. A search is fast that knows the first letter, so it stands first,
+    then that it begins the word; behind `\b` each character would be tried.
+    """
+    return "(?:" + "|".join(rf"{one[0]}(?<!\w\w){one[1:]}" for one in begun.split("|")) + ")"
+
+
 _ORDERS = (
     (
         ("ignore", "disregard", "forget", "override", "bypass"),
-        r"\b(?:ignor|disregard|forget|overrid|bypass)\w*\b.{0,40}\b(?:previous|prior|above|earlier"
+        _word("ignor|disregard|forget|overrid|bypass")
+        + r"\w*\b.{0,40}\b(?:previous|prior|above|earlier"
         r"|preceding|all|any|your|every|system|original)\b.{0,40}\b(?:instruct|prompt|rule"
         r"|guideline|direction|command|order|restrict|polic)",
     ),
     (
         ("new instruction", "new task", "new rule", "new objective", "new goal"),
-        r"\bnew (?:instruction|task|rule|objective|goal)s?\s{0,3}(?::|are\b|is\b|for you\b)",
+        _word("new")
+        + r" (?:instruction|task|rule|objective|goal)s?\s{0,3}(?::|are\b|is\b|for you\b)",
     ),
     (
         ("you are now", "must now", "will now", "from now on"),
-        r"\byou (?:are now|must now|will now)\b|\bfrom now on,? (?:you|your|act|only|always)\b",
+        _word("you") + r" (?:are now|must now|will now)\b"
+        "|" + _word("from") + r" now on,? (?:you|your|act|only|always)\b",
     ),
     (
         ("the user", "the human", "the operator", "anyone"),
-        r"\b(?:do not|don't|never|without) (?:tell|inform|mention|notif|reveal|ask|alert|show)\w*"
+        _word("do not|don't|never|without")
+        + r" (?:tell|inform|mention|notif|reveal|ask|alert|show)\w*"
         r".{0,30}\b(?:the user|the human|the operator|anyone)\b",
     ),
     (
         ("system", "developer", "[inst", "<instr"),
-        r"\b(?:system|developer) (?:prompt|message|instruction|override|notice)s?\s{0,3}:"
-        r"|<\W{0,3}(?:system|instructions?)\W{0,3}>|\[/?(?:system|inst)\]|^\s{0,8}system\s{0,3}:",
+        _word("system|developer") + r" (?:prompt|message|instruction|override|notice)s?\s{0,3}:"
+        r"|<\W{0,3}(?:system|instructions?)\W{0,3}>|\[/?(?:system|inst)\]|\n\s{0,8}system\s{0,3}:",
     ),
     (
         ("before", "instead of"),
-        r"\b(?:before|instead of) (?:you )?(?:answer|continu|complet|respond|solv|proceed|do)\w*"
+        _word("before|instead of")
+        + r" (?:you )?(?:answer|continu|complet|respond|solv|proceed|do)\w*"
         r".{0,60}\byou (?:must|need|have|should|first)\b",
     ),
     (
         ("assistant", "agent", "language model", "chatbot"),
-        r"\b(?:dear|attention|hey|note to|message (?:for|to)|important for)\b[ ,:]{0,3}"
+        _word("dear|attention|hey|note to|message for|message to|important for") + r"\b[ ,:]{0,3}"
         r"(?:the |all |any |every )?(?:ai |llm )?(?:assistant|agent|language model|chatbot)s?\b",
     ),
 )
-_RULES = [(stem, re.compile(rule, re.MULTILINE)) for stems, rule in _ORDERS for stem in stems]
+_RULES = [(stem, re.compile(rule)) for stems, rule in _ORDERS for stem in stems]
 _BASE64 = bytes(120 if (c < 128 and chr(c).isalnum()) or c in b"+/" else 32 for c in range(256))
 _RUN = b"x" * 40  # 30 bytes: shorter than any order that is worth hiding
 
@@ -195,7 +209,7 @@ def marks(text: str) -> list[str]:
             text = _UNSEEN.sub("", text)
         if "hidden" not in found and _UNSEEN_RUN.search(text):
             found.append("hidden")
-    low = text.lower()
+    low = f"\n{text.lower()}"  # each line behind a line's end, the first one too
     for stem, rule in _RULES:
         if stem in low and rule.search(low):
             found.append("imperative")
