@@ -19,7 +19,9 @@ from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
+from detectors.malformed_result import MalformedResult
 from detectors.memory_influence import MemoryInfluence
+from detectors.new_template import NewTemplate
 from detectors.no_progress import NoProgress
 from detectors.ping_pong import PingPong
 from detectors.price_mismatch import PriceMismatch
@@ -54,7 +56,9 @@ __all__ = [
     "Json",
     "LatencyBaseline",
     "LatencyQuantile",
+    "MalformedResult",
     "MemoryInfluence",
+    "NewTemplate",
     "NoProgress",
     "PingPong",
     "PriceMismatch",
@@ -77,6 +81,8 @@ __all__ = [
 DETECTORS: dict[str, type[Detector]] = {
     "error_rate": ErrorRate,
     "error_baseline": ErrorBaseline,
+    "malformed_result": MalformedResult,
+    "new_template": NewTemplate,
     "call_rate": CallRate,
     "latency": LatencyQuantile,
     "latency_baseline": LatencyBaseline,
@@ -145,6 +151,10 @@ _FAMILIES = (1, 10, 17, 30, 40)
 CATALOGUE: dict[str, Entry] = {
     "error_rate": Entry("D01", "rule", "agent x tool, agent", "open", "medium", soft=True),
     "error_baseline": Entry("D01", "statistical", "agent x tool", "annotate", "medium", soft=True),
+    "malformed_result": Entry(
+        "D09", "statistical", "agent x tool", "annotate", "medium", soft=True
+    ),
+    "new_template": Entry("D15", "statistical", "agent x tool", "annotate", "info", soft=True),
     "call_rate": Entry("D03", "rule", "agent x access class", "open", "high"),
     "latency": Entry("D05", "rule", "agent x tool", "throttle", "low", soft=True),
     "latency_baseline": Entry(

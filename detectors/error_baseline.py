@@ -1,11 +1,11 @@
 """D01, statistical: calls fail more often than this key's own past lets expect. Annotates."""
 
 from collections import deque
-from math import exp, lgamma, log
 
 from river import drift
 
-from detectors.base import QUANTILES, Json, StatisticalDetector, rounded
+from detectors import beta_binomial
+from detectors.base import Json, StatisticalDetector, rounded
 from detectors.shrinkage import Share
 
 _WINDOW = 40  # within the 20 to 50 calls in which a rise must show; fewer can't reach the threshold
@@ -13,7 +13,6 @@ _FADING = 0.005  # a memory of about 400 calls: ten windows, so a rise shows bef
 _STRENGTH = (2 - _FADING) / _FADING  # independent calls that such a moving mean is worth
 _PRIOR_STRENGTH = 20  # pseudo-calls given to the prior, the low end of what shrinkage asks for
 _COLD_MIN = 3  # failures; a call that fails and is repeated fails twice for one reason
-_LOG10 = log(10)
 
 
 class ErrorBaseline(StatisticalDetector):
@@ -133,46 +132,17 @@ class ErrorBaseline(StatisticalDetector):
 
     def _beta(self) -> tuple[float, float]:
         strength = min(self._learnt + self._worth, _STRENGTH)
-        rate = min(max(self._rate, 0.5 / strength), 1 - 0.5 / strength)  # Jeffreys' floor
-        return rate * strength, (1 - rate) * strength
+        return beta_binomial.beta(self._rate, strength)
 
     def _surprise(self) -> float:
-        m, k = len(self._recent), self._failures
         a, b = self._beta()
-        if k <= 1 or k * (a + b) <= m * a:  # one failure is no news, nor is what was expected
-            return 0.0
-        term = total = 1.0  # relative to P(k); the terms fall, so the sum needs no care
-        for j in range(k, m):
-            term *= (m - j) * (a + j) / ((j + 1) * (b + m - j - 1))
-            total += term
-            if term < 1e-9:  # below the 6 digits that count
-                break
-        log_tail = _log_probability(k, m, a, b) + log(total)
-        return rounded(min(max(-log_tail / _LOG10, 0.0), self.bounds[1]))
-
-    def _expected(self) -> Json:
-        """Failures among 40 calls that the baseline lets expect."""
-        a, b = self._beta()
-        found: dict[str, Json] = {}
-        total = 0.0
-        for k in range(_WINDOW + 1):
-            total += exp(_log_probability(k, _WINDOW, a, b))
-            for name in [name for name, q in QUANTILES.items() if total >= q and name not in found]:
-                found[name] = k
-        return {name: found.get(name, _WINDOW) for name in QUANTILES}
+        return beta_binomial.surprise(self._failures, len(self._recent), a, b, self.bounds[1])
 
     def _facts(self) -> dict[str, Json]:
         return {
             "observed": self._failures,
-            "expected": self._expected(),
+            "expected": beta_binomial.expected(_WINDOW, *self._beta()),
             "calls": len(self._recent),
             "baseline": rounded(self._rate),
             "drift": self._rose,
         }
-
-
-def _log_probability(k: int, m: int, a: float, b: float) -> float:
-    """Log of the beta-binomial probability of k failures in m calls."""
-    choose = lgamma(m + 1) - lgamma(k + 1) - lgamma(m - k + 1)
-    odds = lgamma(a + k) + lgamma(b + m - k) - lgamma(a + b + m)
-    return choose + odds - lgamma(a) - lgamma(b) + lgamma(a + b)

@@ -40,6 +40,18 @@ FAILURES: dict[str, Failure] = {
         "A share that only rose stops nobody; people should look before it becomes a spike.",
         ("ASI08",), ("AML.T0029",),
     ),
+    "malformed_result": Failure(
+        "Malformed tool data", "More results of a tool lack the form that is declared for them than usual.",
+        "misfits among the last 40 results", "as many misfits as the last 400 results let expect",
+        "The agent goes on with what is not there or means something else, and nobody has seen an error.",
+        ("ASI08", "ASI04"), ("AML.T0031",),
+    ),
+    "new_template": Failure(
+        "New kind of answer", "A tool answers, three times in 40, in a way in which it never answered.",
+        "probability that a kind comes that was never met", "answers of the kinds that are known",
+        "Tools change every week, and most changes harm nobody: it is noted, to stand beside others.",
+        ("ASI04",), ("AML.T0031",),
+    ),
     "call_rate": Failure(
         "Too many calls", "More calls of an access class in a minute or a day than the file allows.",
         "calls in the last minute, as a share of the cap", "at most as many calls as the file allows",

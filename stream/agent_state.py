@@ -19,6 +19,8 @@ from detectors import (
     ErrorRate,
     LatencyBaseline,
     LatencyQuantile,
+    MalformedResult,
+    NewTemplate,
     NoProgress,
     PriceMismatch,
     RunCost,
@@ -95,6 +97,8 @@ class ToolState:
     baseline: ErrorBaseline = field(default_factory=ErrorBaseline)
     latency: LatencyQuantile = field(default_factory=LatencyQuantile)
     usual_latency: LatencyBaseline = field(default_factory=LatencyBaseline)
+    results: MalformedResult | None = None  # None until one was held against a declared form
+    templates: NewTemplate | None = None  # None until an answer told its kind
     described: ToolChanged | None = None  # None until a call told how the tool describes itself
     tells: int = 1  # calls after which correlate hears of it next
 

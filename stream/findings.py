@@ -18,6 +18,7 @@ from stream import (
     preceding,
     progressing,
     remembering,
+    returned,
     sentences,
     sequences,
     spending,
@@ -164,9 +165,11 @@ def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
     tool = agent.tool(step.tool)
     if tool.breaker.stopped:
         return
+    yield from returned.malformed(tool, step)
+    yield from returned.unlike(tool, step)
     tool.errors.update(failed, now)
     if tool.errors.fires:
-        evidence = tool.errors.evidence()
+        evidence = tool.errors.evidence() | returned.news(tool, step)
         words = sentences.error_rate(step.tool, evidence)
         yield Finding("error_rate", words, evidence, "tool", Tripped(auto_close=True))
     yield from _annotated("error_baseline", tool.baseline, failed, step.tool)

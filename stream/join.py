@@ -12,6 +12,7 @@ from detectors.exact_loop import remember, repetition
 from ingest import codec
 from ingest.records import Ack, Alive, Asked, Loop, Ref, Run, RunTotals, Src, Step
 from ingest.topics import DLQ, EVENTS, INBOX, QUARANTINE
+from stream import returned
 from stream.accounting import checked, concluded, settled
 from stream.authenticity import authentic
 from stream.dead_letters import letter
@@ -221,6 +222,8 @@ class Join:
         if event.name == "tool.result":
             member.conduct.did(step, event.source)
         loop = self._count(member, step, event, told)
+        if step.action == "tool" and step.status != "not_run":
+            returned.told(step, event)
         self._write(step, member.totals, loop)
 
     def _count(self, member: Member, step: Step, event: Event, told: bool) -> Loop | None:
@@ -373,6 +376,7 @@ class Join:
         step.run = step.loop = step.held = step.provenance = None
         step.claims, step.lost = [], 0
         step.stale, step.crew, step.agents = False, None, 0
+        step.form, step.template = None, ""
 
     def _emit(self, tenant: str, agent_id: str, value: bytes) -> None:
         self._out.append(Line(INBOX, wire.agent_key(tenant, agent_id), codec.INBOX, value))

@@ -128,6 +128,7 @@ def test_every_detector_is_registered() -> None:
         "alarm_budget",
         "backoff",
         "base",
+        "beta_binomial",
         "conformal_tail",
         "failures",
         "neighbours",

@@ -72,6 +72,13 @@ class Kept(msgspec.Struct, array_like=True, gc=False, frozen=True):
     path: str = ""
 
 
+class Form(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """Whether a result has the form that was declared for its tool: what is wrong, at which field."""
+
+    wrong: str = ""  # empty: nothing
+    field: str = ""
+
+
 class Provenance(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """Where the values of a call's arguments come from, as far as the trace knew when it was requested."""
 
@@ -159,6 +166,8 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     loop: Loop | None = None
     crew: Loop | None = None  # of a handoff: repetition of it among those of the trace
     agents: int = 0  # with `crew`: agents of the trace so far
+    form: Form | None = None  # of a result for which one was declared
+    template: str = ""  # of a result or an error: 16 digits of its kind's keyed hash
     stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
     held: Asked | None = None  # of a request that waits for its verdict
     provenance: Provenance | None = None  # of a request whose arguments hold telling values

@@ -81,6 +81,25 @@ def _creeping(task: work.Task, moment: Moment, random: Random) -> Script:
     return _run(task, random, _failing(_reads(task, random), 0.2, random))
 
 
+def _torn(task: work.Task, moment: Moment, random: Random) -> Script:
+    """One answer of three lacks its id; no call fails."""
+    reads = [
+        replace(read, result={"ok": True}) if random.random() < 1 / 3 else read
+        for read in _reads(task, random)
+    ]
+    return _run(task, random, reads)
+
+
+def _unheard(task: work.Task, moment: Moment, random: Random) -> Script:
+    """One answer of three has a field that none has had before; it fits what is declared."""
+    reads = [
+        replace(read, result={**read.result, "moved": "see the new archive"})
+        if random.random() < 1 / 3 else read
+        for read in _reads(task, random)
+    ]  # fmt: skip
+    return _run(task, random, reads)
+
+
 def _slower(task: work.Task, moment: Moment, random: Random) -> Script:
     """Some forty times slower than it was, and still less than 3 times what is declared."""
     slow = [replace(move, latency_ms=450.0) for move in _reads(task, random, 8)]
@@ -298,6 +317,10 @@ def _scenario(
     )  # fmt: skip
 
 
+_RETURNS = {
+    "type": "object", "required": ["ok", "id"],
+    "properties": {"ok": {"type": "boolean"}, "id": {"type": "string"}},
+}  # fmt: skip
 _CANARY = {"bundles": {"stable": Bundle(STABLE), "canary": Bundle(NEXT, share=0.5)}}
 _SHADOW = {"bundles": {"stable": Bundle(STABLE), "shadow": Bundle(NEXT)}}
 _PAYOUTS = {tool.name: tool.declared() for tool in work.TASKS["payouts"].instruments}
@@ -313,6 +336,8 @@ _TAKEN_BACK: dict[str, Any] = {"expected": "rollback", "scope": "bundle", "must_
 HABITS = (
     _scenario("failing_more", "error_baseline", calm, _worse, 25, "support"),
     _scenario("slower_tool", "latency_baseline", calm, _slower, 40, "research"),
+    _scenario("torn_results", "malformed_result", calm, _torn, 40, "research", returns=_RETURNS),
+    _scenario("unheard_results", "new_template", calm, _unheard, 50, "support", returns=_RETURNS),
     _scenario("creeping_failures", "slow_drift", calm, _creeping, 30, "operations"),
     _scenario("bloated_prompt", "step_vector", thinking, _bloated, 60, "coding"),
     _scenario("dearer_model", "price_mismatch", thinking, _dearer, 12, "refund"),

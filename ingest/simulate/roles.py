@@ -90,7 +90,9 @@ def agent_file(role: Role, tenant: str) -> AgentFile:
         purpose=f"Simulated agent for {role.task}.",
         tools={
             tool.name: msgspec.structs.replace(
-                tool.declared(), descriptor=_approved(scenario, tool.name)
+                tool.declared(),
+                descriptor=_approved(scenario, tool.name),
+                result=dict(scenario.returns) if scenario else {},
             )
             for tool in TASKS[role.task].instruments
         },

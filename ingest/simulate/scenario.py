@@ -62,6 +62,8 @@ class Scenario:
         Where another process of the same agent was started, though its file does not grant it.
     describes
         By tool, what it says of itself; the file approves exactly this.
+    returns
+        JSON Schema of what its tools return, as its file declares it.
     declares
         Further fields of the file.
     usual
@@ -94,6 +96,7 @@ class Scenario:
     environment: Environment = "dev"
     elsewhere: str = ""
     describes: Mapping[str, str] = field(default_factory=dict)
+    returns: Mapping[str, Any] = field(default_factory=dict)
     declares: Mapping[str, Any] = field(default_factory=dict)
     usual: Callable[[Task, Random], Script] | None = None
     warm: int = 0

@@ -2,7 +2,9 @@
 
 from stream.sentences.agents import annotation, call_rate, detector_health, error_rate, latency
 from stream.sentences.calls import (
+    malformed_result,
     memory_influence,
+    new_template,
     price_mismatch,
     skipped_step,
     tainted_argument,
@@ -49,7 +51,9 @@ __all__ = [
     "exact_loop",
     "held_back",
     "latency",
+    "malformed_result",
     "memory_influence",
+    "new_template",
     "no_progress",
     "ping_pong",
     "price_mismatch",

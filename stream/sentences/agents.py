@@ -4,11 +4,19 @@ from stream.sentences.evidence import Evidence
 
 
 def error_rate(what: str, evidence: Evidence) -> str:
-    """How much failed."""
+    """How much failed, and whether in a way that is new.
+
+    >>> found = {"failures": 5, "calls": 9, "consecutive": 5, "observed": 5 / 9, "new_kind": "Locked"}
+    >>> error_rate("crm.find", found)
+    'Errors of crm.find: 5 of 9 calls failed in the last minute (56%), 5 in a row; the limit is half of 20. \
+The newest is of a kind that it did not have before (`Locked`).'
+    """
     share = f"{evidence['failures']} of {evidence['calls']} calls failed in the last minute"
     row = evidence["consecutive"]
     tail = f", {row} in a row" if row > 1 else ""
-    return f"Errors of {what}: {share} ({evidence['observed']:.0%}){tail}; the limit is half of 20."
+    kind = evidence.get("new_kind", "")
+    news = f" The newest is of a kind that it did not have before (`{kind}`)." if kind else ""
+    return f"Errors of {what}: {share} ({evidence['observed']:.0%}){tail}; the limit is half of 20.{news}"
 
 
 def call_rate(access: str, evidence: Evidence) -> str:

@@ -1,6 +1,7 @@
 """What one call does, and what its arguments come from."""
 
 from stream.sentences.evidence import Evidence
+from tracefuse.forms import Misfit, words
 
 
 def verdict(tool: str, word: str, reason: str) -> str:
@@ -87,3 +88,41 @@ def skipped_step(tool: str, evidence: Evidence) -> str:
     """
     lacking = " and ".join(f"`{name}`" for name in evidence["observed"])
     return f"`{tool}` without {lacking}: its file says that this must have gone well before it in the run."
+
+
+def malformed_result(tool: str, evidence: Evidence) -> str:
+    """How many results lack their form, and what the newest of them lacks.
+
+    >>> found = {"observed": 9, "results": 40, "baseline": 0.01, "wrong": "missing", "field": "total",
+    ...          "example": "a1b2"}
+    >>> malformed_result("crm.find", found)
+    'Results of `crm.find`: 9 of 40 do not have the declared form, expected 1.0 %; of the newest one `total` \
+is missing (result hash a1b2). Either the tool has changed or its declaration is wrong.'
+    """
+    wrong = words(Misfit(evidence["wrong"], evidence["field"]))
+    return (
+        f"Results of `{tool}`: {evidence['observed']} of {evidence['results']} do not have the declared "
+        f"form, expected {evidence['baseline'] * 100:.1f} %; of the newest one {wrong} (result hash "
+        f"{evidence['example']}). Either the tool has changed or its declaration is wrong."
+    )
+
+
+def new_template(tool: str, evidence: Evidence) -> str:
+    """What a tool answers that it has never answered.
+
+    >>> new_template("crm.find", {"error": "Locked", "times": 3, "within": 7, "kinds": 4, "n": 812})
+    '`crm.find` has 3 times in 7 answers failed (`Locked`) as never before, among 812 answers of 4 kinds.'
+    >>> new_template("crm.find", {"error": "", "times": 3, "within": 7, "kinds": 4, "n": 812})
+    '`crm.find` has 3 times in 7 answers returned what looks like no result before, among 812 answers of 4 \
+kinds.'
+    """
+    error = evidence["error"]
+    what = (
+        f"failed (`{error}`) as never before"
+        if error
+        else "returned what looks like no result before"
+    )
+    return (
+        f"`{tool}` has {evidence['times']} times in {evidence['within']} answers {what}, among "
+        f"{evidence['n']} answers of {evidence['kinds']} kinds."
+    )

@@ -17,7 +17,7 @@ from pathlib import Path
 from tracefuse.canonical import canonical, keyed_hash
 from tracefuse.fingerprints import fingerprints
 from tracefuse.redact import Redactor
-from tracefuse.sketches import marks, simhash, template_id
+from tracefuse.sketches import marks, simhash, template
 from tracefuse.spool import Spool
 
 KEY = b"a key of thirty-two bytes in all"
@@ -87,7 +87,7 @@ def report() -> dict[str, object]:
         "arguments": {
             "canonical": _best(lambda: canonical(ARGUMENTS), 20_000),
             "keyed hash": _best(lambda: keyed_hash(KEY, b"x" * 60), 20_000),
-            "template id of an error": _best(lambda: template_id(ERROR), 20_000),
+            "template of an error": _best(lambda: template(ERROR), 20_000),
         },
         "spool": _spool(),
     }

@@ -46,6 +46,7 @@ PIECES = {
     "alarm_budget",
     "backoff",
     "base",
+    "beta_binomial",
     "conformal_tail",
     "failures",
     "neighbours",
@@ -98,6 +99,16 @@ CASES: dict[str, Case] = {
         lambda rng, i: (rng.random() < 0.03, i * 0.1), lambda rng, i: (True, i * 0.1), 500
     ),
     "error_baseline": Case(lambda rng, i: (rng.random() < 0.03,), lambda rng, i: (True,), 3000),
+    "malformed_result": Case(
+        lambda rng, i: (rng.random() < 0.01, "type", "items[].price", "a1" * 16),
+        lambda rng, i: (True, "missing", "total", "b2" * 16),
+        500,
+    ),
+    "new_template": Case(
+        lambda rng, i: (rng.choice(("found", "found", "nothing", "late")),),
+        lambda rng, i: (("gone", "moved", "locked", "torn")[i // 60 % 4],),
+        900,
+    ),
     "call_rate": Case(
         lambda rng, i: (i * 0.1, 1000, 100_000), lambda rng, i: (i * 0.1, 10, 100_000), 500
     ),

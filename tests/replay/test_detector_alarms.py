@@ -174,6 +174,30 @@ SCENARIOS = {
         delay_max=40,
         false_max=4,
     ),
+    # A tool leaves a field out in one answer of six.
+    "malformed_result": Scenario(
+        lambda rng, i: (rng.random() < 0.01, "type", "total", "a1"),
+        lambda rng, i: (rng.random() < 0.17, "missing", "total", "b2"),
+        starts=600,
+        lasts=120,
+        alarms=(627, 678),
+        found_min=20,
+        delay_max=32,
+        false_max=1,
+    ),
+    # A tool of twenty kinds of answers, some of them rare, begins to fail in a new way, once in six calls.
+    "new_template": Scenario(
+        lambda rng, i: (f"kind-{min(int(rng.expovariate(0.35)), 19)}",),
+        lambda rng, i: (
+            f"kind-{min(int(rng.expovariate(0.35)), 19) if rng.random() > 0.17 else 99}",
+        ),
+        starts=600,
+        lasts=60,
+        alarms=(613,),
+        found_min=20,
+        delay_max=18,
+        false_max=4,
+    ),
     # An agent calls five times as often as it did, twice its cap.
     "call_rate": Scenario(
         lambda rng, i: (i * 2.0 + rng.random(), 70, 10_000),

@@ -14,16 +14,32 @@ from ingest.simulate.script import Act, Ask, Hand, Script, Tell
 from stream.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, Told, signals, trace_id
 from tracefuse.events import Event
+from tracefuse.evidence import KeyedHash
+from tracefuse.forms import misfit
 from tracefuse.orders import ordered
+from tracefuse.sketches import shape, template
 
 ROLES = fleet(REST, healthy=0)
 # A changed tool is met by the gate of `changed_descriptor` first.
 UNPLAYED = {"tool_changed"}
+KEYED = KeyedHash(b"key")
 FAULTY_RUNS = 60
 TWIN_RUNS = 20
 
 
 TRACKS: tuple[Literal["stable", "canary", "shadow"], ...] = ("stable", "canary", "shadow")
+
+
+def sketched(role: Role, move: Act, failed: bool) -> dict[str, Any]:
+    """What the SDK tells of a result: its kind, and whether it has the declared form."""
+    kind = template(move.error) if failed else shape(move.result)
+    form = agent_file(role, TENANT).tools[move.tool].result
+    if failed or not form:
+        return {"template": KEYED.digest(kind.encode())[:16]}
+    return {
+        "template": KEYED.digest(kind.encode())[:16],
+        "form": list(misfit(move.result, form) or ()),
+    }
 
 
 def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Event]:
@@ -43,6 +59,7 @@ def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Even
                 "result_hash": str(move.result),
                 "status": "error" if failed else "ok",
                 "duration_us": int(move.latency_ms * 1e3),
+                "sketches": sketched(role, move, failed),
             }
             asked, answered = one.call(n, move.tool, args_hash=str(move.args), **said)
             asked.bundle = answered.bundle = bundle

@@ -6,13 +6,13 @@ The text itself ends here: what leaves are keyed hashes, spans and counts.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
 import msgspec
 
-from tracefuse import ids
+from tracefuse import forms, ids
 from tracefuse.canonical import NotJSON, canonical, clean, keyed_hash
 from tracefuse.drafts import Draft, Encoded
 from tracefuse.events import KIND_OF, Event, encode
@@ -20,7 +20,7 @@ from tracefuse.fingerprints import fingerprints, leaves
 from tracefuse.names import called, names
 from tracefuse.orders import COMMANDS, ordered
 from tracefuse.redact import Redactor
-from tracefuse.sketches import marks, simhash, template_id
+from tracefuse.sketches import marks, shape, simhash, template
 
 # Bytes of a cut value that its hash covers: enough to tell two apart, cheap to compute again.
 CUT_HASH_BYTES = 64 * 1024
@@ -46,6 +46,8 @@ _HASHED = {
     "prompt": "prompt_hash", "tools": "tools_hash", "key": "args_hash",
     "args": "args_hash", "answer": "result_hash",
 }  # fmt: skip
+TEMPLATE_DIGITS = 16
+_UNREADABLE = forms.Misfit("unreadable", "")
 THOUGHT = frozenset({"plan", "thought", "reflection", "decision"})
 
 
@@ -90,6 +92,8 @@ class Witness:
         The tenant's key: equal values hash alike within a tenant only.
     decision_args
         By tool, the names of the arguments that rules may see in clear.
+    form
+        Of a tool, the JSON Schema of what it returns; empty where nobody declared one.
 
     Notes
     -----
@@ -102,6 +106,7 @@ class Witness:
         identity: Identity,
         hash_key: bytes,
         decision_args: Mapping[str, tuple[str, ...]] | None = None,
+        form: Callable[[str], Mapping[str, Any]] | None = None,
     ) -> None:
         self.identity = identity
         self.unhashed = 0  # values with a NaN or an infinity: JSON has no text for them
@@ -109,6 +114,7 @@ class Witness:
         self._hasher = KeyedHash(hash_key)
         self._redactor = Redactor()
         self._decision_args = dict(decision_args or {})
+        self._form = form
 
     def pseudonym(self, name: str) -> str:
         """The name of a user as it may leave: hashed where it is an address or the like."""
@@ -180,7 +186,17 @@ class Witness:
             whole = _decode(whole) if bytes(whole) else None
         if type(whole) is dict and name == "tool.request" and event.tool in self._decision_args:
             self._decide(event, whole)
+        if name == "tool.result" and event.status != "error" and not event.truncated:
+            self._shape(event, whole)
         self._tell(event, whole)
+
+    def _shape(self, event: Event, whole: object) -> None:
+        """What kind of result it is, and whether it has the form that was declared for its tool."""
+        event.sketches = {"template": self._id(shape(whole))}
+        declared = self._form(event.tool) if self._form is not None else None
+        if declared:
+            found = forms.misfit(whole, declared) if event.result_hash else _UNREADABLE
+            event.sketches["form"] = list(found) if found is not None else []
 
     def _cut(self, event: Event, head: bytes, size: int) -> None:
         event.truncated = True
@@ -247,10 +263,13 @@ class Witness:
         if sketches:
             event.sketches = sketches
 
+    def _id(self, kind: str) -> str:
+        return self._hasher.digest(kind.encode(errors="replace"))[:TEMPLATE_DIGITS]
+
     def _fail(self, event: Event, text: str) -> None:
         """Template of an error's message, so that floods of one kind show as one."""
         clean, counts = self._redactor.redact(text)
-        event.sketches = {"template": template_id(clean)}
+        event.sketches = {"template": self._id(template(clean))}
         if counts:
             event.sketches["redacted"] = counts
         if event.name in FOREIGN:  # whoever answers may also fail with an order

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import msgspec
+
 from tracefuse import clock, decorators, drafts, ids
 from tracefuse.background import Background
 from tracefuse.backlog import Backlog, MemoryBacklog
@@ -38,6 +40,8 @@ SPOOL_BYTES = 256 * 1024 * 1024
 # What stands in for the spool where no folder is given.
 MEMORY_BYTES = 32 * 1024 * 1024
 CLOSE_SECONDS = 5.0
+# A longer description of a tool is hashed only.
+DESCRIPTOR_MAX = 64 * 1024
 WORD_MAX = 256
 
 
@@ -90,6 +94,7 @@ class Fuse:
             access,
         )
         self._described: dict[str, str] = {}
+        self._forms: dict[str, Mapping[str, Any]] = {}  # by tool, as it describes what it returns
         self._listeners: list[Callable[[Command], None]] = []
         self._begin()
         self._background.start()
@@ -112,7 +117,7 @@ class Fuse:
         )
         self._background = Background(
             self.emitter,
-            Witness(identity, self.credential.hash_key, self._decision_args),
+            Witness(identity, self.credential.hash_key, self._decision_args, self._form),
             Seal(self.credential.kid, self.credential.envelope_key),
             self._transport,
             self._backlog,
@@ -228,16 +233,28 @@ class Fuse:
         """Tell what a tool says of itself: its description and schema, as the model gets them.
 
         A description that was changed after the tool was approved is how an agent is hijacked through
-        its tools; where the agent's file names the approved hash, such a call is denied.
+        its tools; where the agent's file names the approved hash, such a call is denied. What it says of
+        its results (`outputSchema`) is what they are held against, unless the agent's file says more.
 
         Returns
         -------
         str
             SHA-256 of its canonical JSON, 64 hex digits: what belongs into the agent's file.
         """
-        found = hashlib.sha256(canonical(descriptor)).hexdigest()
+        text = canonical(descriptor)
+        found = hashlib.sha256(text).hexdigest()
         self._described[tool] = found
+        if len(text) <= DESCRIPTOR_MAX:  # as it is now: the agent may go on writing
+            told = msgspec.json.decode(text)
+            form = told.get("outputSchema") if isinstance(told, dict) else None
+            self._forms[tool] = form if isinstance(form, dict) else {}
         return found
+
+    def _form(self, tool: str) -> Mapping[str, Any]:
+        """JSON Schema of what a tool returns; empty where nobody declared one. On the background thread."""
+        grants = self.held.grants
+        declared = grants.form(tool) if grants is not None else {}
+        return declared or self._forms.get(tool, {})
 
     def snapshot(self, value: object) -> object:
         """A value as it is now; never raises."""

@@ -4,6 +4,7 @@ Read from the signed record on `agent.registry.v1`; everything else of the file 
 """
 
 from collections.abc import Callable
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -22,6 +23,7 @@ SHADOW = "shadow"  # the track, and the gate of a call that only a shadow made
 class _Tool(msgspec.Struct, frozen=True):
     access: Access = "read"
     descriptor: str = ""  # SHA-256 of its description as it was approved; empty: any
+    result: dict[str, Any] = {}  # JSON Schema of what it returns
 
 
 class _Bundle(msgspec.Struct, frozen=True):
@@ -88,6 +90,11 @@ class Grants(msgspec.Struct, frozen=True):
         """Whether a tool says of itself what it said when it was approved."""
         known = self.tools.get(tool)
         return known is None or not known.descriptor or known.descriptor == descriptor
+
+    def form(self, tool: str) -> dict[str, Any]:
+        """JSON Schema of what a tool returns; empty where none is declared."""
+        known = self.tools.get(tool)
+        return known.result if known is not None else {}
 
     def access(self, tool: str) -> Access:
         """Access class of a tool; one that is not listed counts as irreversible: it is denied."""

@@ -6,11 +6,19 @@ often as hidden characters or as words that give orders. Only these summaries le
 
 import re
 from hashlib import blake2b
+from itertools import islice
 
 # Beyond this the beginning and the end stand for the whole: bounds the time at about 2 ms.
 TEXT_MAX = 64 * 1024
 # An error's kind stands in its first line or, of a traceback, in its last.
 ERROR_MAX = 2048
+
+# A longer answer is content.
+MESSAGE_MAX = 256
+# Of a result's values so many are looked at, so deep.
+SHAPE_MAX, DEPTH_MAX = 64, 8
+_DIGIT = re.compile(r"\d")
+_KINDS = {str: "s", int: "n", float: "n", bool: "b"}
 
 _PUNCTUATION = bytes(c if c > 127 or chr(c).isalnum() else 32 for c in range(256))
 # 64 counters of 8 bits in one integer; a block of so many words and a ballot cannot overflow them.
@@ -106,20 +114,50 @@ _VARIABLE = re.compile(
 _REPEATED = re.compile(r"\*(?:[\s,;:.-]*+\*)++")
 
 
-def template_id(error: str) -> str:
-    """Id of an error's kind, 16 hex: its text without numbers, ids, paths, URLs and quotations.
+def template(error: str) -> str:
+    """An error's kind: its text without numbers, ids, paths, URLs and quotations. It leaves as a hash only.
 
     Looks at the first and the last 1,024 characters. About 5 to 10 µs a line.
 
-    >>> one = template_id("order 991 of 'ann' not found in /data/a.db (id 5f0c-77)")
-    >>> one == template_id("Order 12 of 'bob' not found in /var/b.db (id 99aa-1)")
-    True
-    >>> one == template_id("order 991 of 'ann' is closed")
-    False
+    >>> template("order 991 of 'ann' not found in /data/a.db (id 5f0c-77)")
+    'order * of * not found in * (id *)'
+    >>> template("Order 12 of 'bob' not found in /var/b.db (id 99aa-1)")
+    'order * of * not found in * (id *)'
     """
     masked = _VARIABLE.sub("*", _ends(error, ERROR_MAX).lower())
-    masked = " ".join(_REPEATED.sub("*", masked).split())
-    return blake2b(masked.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return " ".join(_REPEATED.sub("*", masked).split())
+
+
+def shape(value: object) -> str:
+    """A result's kind: its fields and their types, of a list those of its first member; of a text its kind.
+
+    Names with a digit are taken for data. A text of more than 256 characters is told from no other: it is
+    what was asked for, not what a tool says of the asking. Looks at 64 fields; about 0.4 µs each.
+
+    >>> shape({"total": 2, "items": [{"id": "a"}, {"id": "b"}], "next": None})
+    '{items:[{id:s}],next:0,total:n}'
+    >>> shape("No order 991."), shape({"o-17": True})
+    ('no order *.', '{*:b}')
+    """
+    if type(value) is str:
+        return template(value) if len(value) <= MESSAGE_MAX else "s"
+    return _shape(value, [SHAPE_MAX], 0)
+
+
+def _shape(value: object, left: list[int], depth: int) -> str:
+    left[0] -= 1
+    if value is None:
+        return "0"
+    if isinstance(value, dict) and left[0] > 0 and depth < DEPTH_MAX:
+        fields: dict[str, str] = {}
+        for name, item in islice(value.items(), SHAPE_MAX):
+            field = name if type(name) is str and not _DIGIT.search(name) else "*"
+            if field not in fields:
+                fields[field] = _shape(item, left, depth + 1)
+        return "{" + ",".join(f"{name}:{fields[name]}" for name in sorted(fields)) + "}"
+    if isinstance(value, list):
+        return f"[{_shape(value[0], left, depth + 1)}]" if value else "[]"
+    return _KINDS.get(type(value), "?")
 
 
 # Characters without width, marks of direction, and tags, which repeat ASCII unseen. Joiners belong
