@@ -31,6 +31,12 @@ def test_a_rise_is_found_and_goes_on() -> None:
     assert all(len(one) >= 2 for one in found)
 
 
+def test_what_stays_broken_stays_an_alarm() -> None:
+    """Nobody gets used to it: two thousand results later it is still one, every 50 results."""
+    for seed in range(5):
+        assert [i for i in alarms(0.01, 0.5, seed, lasts=2000) if i >= 2400][2:]
+
+
 def test_one_misfit_is_no_news() -> None:
     """Not even of a tool that never had one."""
     results = MalformedResult()

@@ -55,6 +55,14 @@ def test_however_many_kinds_there_are_healthy_tools_are_silent(size: int) -> Non
     assert said <= 2
 
 
+def test_nothing_is_fresh_where_everything_is_new() -> None:
+    """So an error rate says nothing of new kinds at a tool that has only such."""
+    detector = NewTemplate()
+    for n in range(300):
+        detector.update(f"page-{n}")
+        assert not detector.fresh
+
+
 def test_fresh_tells_of_the_newest_answer_alone() -> None:
     """It stands beside the tool's error rate: is this error one of the new kind?"""
     detector = NewTemplate()

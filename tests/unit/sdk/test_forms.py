@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sdk import Sent, sdk
+from tracefuse.drafts import Draft, Run
 from tracefuse.errors import Malformed
+from tracefuse.evidence import Identity, Witness
 from tracefuse.forms import LEFT_MAX, PATH_MAX, WORDS, Misfit, misfit
 from tracefuse.grants import Grants, decode
 from tracefuse.guards import misfit as guarded
@@ -257,6 +259,23 @@ def test_a_kind_is_told_by_a_keyed_hash() -> None:
 
     assert kinds[0] == kinds[1] != kinds[2] and kinds[3] == kinds[4] and kinds[5] == kinds[6]
     assert len(set(kinds)) == 4 and {len(kind) for kind in kinds} == {16}
+
+
+def test_two_tenants_tell_one_kind_apart() -> None:
+    """Whoever has not the key can't find out which error it is by trying some."""
+    who = Identity(tenant="t", agent_id="a", environment="dev", bundle="", boot_id="b" * 16)
+    run = Run("0af7651916cd43dd8448eb211c80319c")
+    failed = Draft(
+        "tool.result", run, "0" * 16, 1, extra={"error_text": "locked", "status": "error"}
+    )
+    answered = Draft("tool.result", run, "0" * 16, 1, body={"a": 1})
+    kinds = [
+        Witness(who, key).event(draft, 1).sketches["template"]
+        for key in (b"one", b"other")
+        for draft in (failed, answered)
+    ]
+
+    assert len(set(kinds)) == 4
 
 
 def test_unlike_anything_a_result_is_told() -> None:

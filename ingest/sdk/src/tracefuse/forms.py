@@ -109,26 +109,32 @@ class _Check:
             return None
         if schema is False:
             return Misfit("value", path[:PATH_MAX])
-        return (
-            self._plain(value, schema, path)
-            or self._referred(value, schema, path, depth)
-            or self._joined(value, schema, path, depth)
-            or self._inside(value, schema, path, depth)
-        )
-
-    def _plain(self, value: object, schema: Mapping[str, Any], path: str) -> Misfit | None:
-        """Type, allowed values and bounds."""
         types = schema.get("type")
         if types is not None:
-            known = [types] if isinstance(types, str) else types
+            known = (types,) if isinstance(types, str) else types
             if not any(one not in _TYPES or _TYPES[one](value) for one in known):
                 return Misfit("type", path[:PATH_MAX])
+            if len(schema) == 1:  # as most are
+                return None
+        found = self._limited(value, schema, path)
+        if found is None and "$ref" in schema:
+            found = self._referred(value, schema, path, depth)
+        if found is None and not _JOINTS.isdisjoint(schema):
+            found = self._joined(value, schema, path, depth)
+        if found is None and isinstance(value, (dict, list, tuple)):
+            found = self._inside(value, schema, path, depth)
+        return found
+
+    def _limited(self, value: object, schema: Mapping[str, Any], path: str) -> Misfit | None:
+        """Allowed values and bounds."""
         if "enum" in schema:
             self._left -= len(schema["enum"])
             if self._left >= 0 and value not in schema["enum"]:
                 return Misfit("value", path[:PATH_MAX])
         if "const" in schema and value != schema["const"]:
             return Misfit("value", path[:PATH_MAX])
+        if _BOUNDS.isdisjoint(schema):
+            return None
         return None if _bounded(value, schema) else Misfit("value", path[:PATH_MAX])
 
     def _referred(
@@ -227,10 +233,15 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+_JOINTS = frozenset({"allOf", "anyOf", "oneOf"})
 _SIZES = (
     ("minLength", "maxLength", str),
     ("minItems", "maxItems", (list, tuple)),
     ("minProperties", "maxProperties", dict),
+)
+_BOUNDS = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+    | {name for least, most, _ in _SIZES for name in (least, most)}
 )
 
 
