@@ -16,6 +16,9 @@ _SHORTEST = 1e-6  # events carry whole microseconds; below that a logarithm tell
 _SPREAD_WORTH = (
     30.0  # calls that siblings' spread is worth: the weight n/(n + 30) of detection.md §6
 )
+_UNVETTED = (
+    10  # calls that may pass while siblings are asked; a slow beginner's would vouch for itself
+)
 _OF_LAST, _SLOW_MIN = 10, 3  # one slow call is no incident
 _Z = {name: NormalDist().inv_cdf(q) for name, q in QUANTILES.items()}
 
@@ -63,8 +66,12 @@ class LatencyBaseline(StatisticalDetector):
 
     def inherit(self, prior: Normal, siblings: int) -> None:
         """Begin with what so many siblings let expect; what was seen so far stays, and outweighs it soon."""
-        if self.status != "live":
-            self._prior, self.siblings = prior, siblings
+        if self.status == "live":
+            return
+        if self._prior is None and self._begun < _UNVETTED:
+            self._begun = 0
+            self._first = self._total = self._squares = 0.0
+        self._prior, self.siblings = prior, siblings
 
     @property
     def own(self) -> tuple[int, float, float]:

@@ -15,6 +15,11 @@ WORTH_MIN, WORTH_MAX = 2.0, 50.0
 """Calls of its own that a prior is worth. From a parent take 20 to 50 (detection.md §6): 50 where siblings
 are alike, fewer than 20 where they are not."""
 
+# Before any is seen, siblings' usual durations are taken to differ by a fifth, with the weight of four more:
+# three that are alike by chance would else make a normal law of one with two degrees of freedom.
+_DIFFER, _DIFFER_WORTH = 0.2, 4.0
+_WITHIN_MIN = 0.05**2  # a tool that always takes the same time; as `latency_baseline` has it
+_WORTH_LEAST = 0.001  # somebody divides by it
 _PULLED_MIN = 5  # of fewer, the outermost are too great a part
 # Of a normal sample the spread without its two outermost is smaller by so much over its size (measured,
 # 5 to 64 values, within 2 %).
@@ -71,19 +76,26 @@ def share(calls: Sequence[float], failures: Sequence[float]) -> Share:
 def normal(means: Sequence[float], variances: Sequence[float], calls: Sequence[int]) -> Normal:
     """A newcomer's mean of logarithms, by each sibling's mean, variance and number of calls.
 
-    As `share`: worth is the variance of one's calls over that of the means.
+    As `share`: worth is the variance of one's calls over that of the means; the latter begins with what is
+    usual (scaled inverse chi-square).
+
+    References
+    ----------
+    [^1]: Gelman et al. (2013). Bayesian Data Analysis, 3rd ed., §2.6 and §5.4.
 
     Examples
     --------
     >>> normal([0.0, 0.1, -0.1, 0.05, -0.05], [0.04] * 5, [200] * 5)
-    Normal(mean=0.0, worth=4.638, variance=0.04)
+    Normal(mean=0.0, worth=1.412, variance=0.04)
     """
     pulled, loss = _pulled(means)
-    within = max(fmean(_pulled(variances)[0]), 1e-9)
+    within = max(fmean(_pulled(variances)[0]), _WITHIN_MIN)
     chance = fmean(within / n for n in calls)
     between = max(variance(pulled) / loss - chance, 0.0)
+    degrees = len(means) - 1
+    between = (degrees * between + _DIFFER_WORTH * _DIFFER**2) / (degrees + _DIFFER_WORTH)
     spread = between * (1 + 1 / len(means)) + chance / len(means)
-    worth = min(within / spread, WORTH_MAX)
+    worth = max(min(within / spread, WORTH_MAX), _WORTH_LEAST)
     return Normal(round(fmean(pulled), 6), round(worth, 3), round(within, 9))
 
 

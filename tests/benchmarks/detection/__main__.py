@@ -7,6 +7,7 @@
     python -m tests.benchmarks.detection versions [--report FILE]
     python -m tests.benchmarks.detection azure [--data FILE] [--report FILE]
     python -m tests.benchmarks.detection month [--days 30] [--agents 100] [--report FILE]
+    python -m tests.benchmarks.detection cold_start [--report FILE]
     python -m tests.benchmarks.detection who_when [--data DIR] [--report FILE]
 
 Each part is a module of its own with the same arguments: `python -m tests.benchmarks.detection.nab`.
@@ -15,7 +16,17 @@ Each part is a module of its own with the same arguments: `python -m tests.bench
 import runpy
 import sys
 
-NAMES = ("nab", "dojo", "loops", "sequences", "versions", "month", "azure", "who_when")
+NAMES = (
+    "nab",
+    "dojo",
+    "loops",
+    "sequences",
+    "versions",
+    "month",
+    "azure",
+    "who_when",
+    "cold_start",
+)
 
 
 def main() -> None:

@@ -145,6 +145,34 @@ def test_a_slow_newcomer(make: Callable[[], Normal], odd: bool) -> None:
     assert not slow or slow[0] == 2
 
 
+def test_what_was_slow_before_the_answer_came_vouches_for_nothing() -> None:
+    """The calls that an agent makes while it asks are as slow as those after; it is found all the same."""
+    latency = LatencyBaseline()
+    first = [latency.update(5.0) for _ in range(5)]
+    latency.inherit(QUICK, 5)
+    found = [i for i in range(10) if latency.update(5.0) and latency.fires]
+
+    assert (first, found) == ([0.0] * 5, [2])
+
+
+def test_three_alike_by_chance_are_no_narrow_law() -> None:
+    """Their means within a hundredth, and a newcomer a third slower: nothing odd among few."""
+    prior = normal([0.0, 0.01, -0.01], [0.0025] * 3, [200] * 3)
+    latency = LatencyBaseline()
+    latency.inherit(prior, 3)
+
+    assert [latency.update(1.35) for _ in range(5)] < [latency.threshold] * 5
+
+
+def test_siblings_without_any_spread_are_a_prior_too() -> None:
+    """A tool that always takes the same time, or ages apart: finite, and nothing is divided by nothing."""
+    for means in ([0.0, 0.0, 0.0], [-9.0, 0.0, 900.0]):
+        latency = LatencyBaseline()
+        latency.inherit(normal(means, [0.0] * 3, [30] * 3), 3)
+
+        assert 0.0 <= latency.update(1.0) <= latency.bounds[1]
+
+
 def test_healthy_newcomers_are_not_called_slow() -> None:
     """A hundred like their siblings, two hundred calls each."""
     alarms = 0
