@@ -14,7 +14,7 @@ from ingest.agent_parts import Owner, Tool
 from ingest.broker import Broker
 from ingest.keys import Keys, create
 from ingest.provision import provision
-from ingest.records import Baseline, Fact, Learned, Prior, Signal
+from ingest.records import Baseline, Learned, Prior, Signal, Step
 from ingest.settings import Settings
 from ingest.topics import BASELINES, EVENTS, FLEET, INBOX, SIGNALS, TOPICS
 from stream import replay
@@ -112,9 +112,9 @@ async def play(
 
 
 async def seen(settings: Settings, agent_id: str, calls: int) -> bool:
-    found: list[Fact] = [codec.fact(line) for line in await lines(settings, INBOX, b"step")]
-    ours = [one for one in found if getattr(one, "agent_id", "") == agent_id]
-    return sum(getattr(one, "phase", "") == "complete" for one in ours) >= calls
+    found = [codec.fact(line) for line in await lines(settings, INBOX, b"step")]
+    ours = [one for one in found if isinstance(one, Step) and one.agent_id == agent_id]
+    return len([one for one in ours if one.phase == "complete"]) >= calls
 
 
 def test_a_prior_reaches_a_worker_and_changes_what_it_says(
