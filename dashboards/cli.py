@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "review": ("review", "say whether an allowed call was right or wrong, signed"),
     "failures": ("failures", "how often each kind of failure was found, and what each is"),
     "incidents": ("incidents", "what people were told of; say whether it was real, signed"),
+    "probes": ("probes", "check a file of probes; how probes went"),
     "sql": ("sql", "ask ClickHouse, reading only"),
     "replay": ("replay", "compute decisions again: as they were, or under another file"),
     "doctor": ("doctor", "look for what is missing or wrong, and say how to mend it"),

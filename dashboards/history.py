@@ -6,12 +6,16 @@ from clickhouse_connect.driver.client import Client
 
 from ingest.agent_suggest import Minute, RunUse, ToolUse
 
-# Each action once, in its last revision; what was refused did not happen.
+# Each action once, in its last revision; what was refused did not happen, and a probe is no example.
 _DONE = """
 WITH done AS (
     SELECT * FROM steps
     WHERE tenant = {tenant:String} AND agent_id = {agent:String} AND phase = 'complete'
       AND _at >= now() - toIntervalDay({days:UInt32})
+      AND trace_id NOT IN (
+          SELECT trace_id FROM probe_results
+          WHERE tenant = {tenant:String} AND agent_id = {agent:String}
+      )
     ORDER BY revision DESC
     LIMIT 1 BY trace_id, step_id
 )

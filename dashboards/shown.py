@@ -2,8 +2,8 @@
 
 A run counts once it has ended. It went well if it ended with status `ok`, none of its calls was refused by
 a breaker, nothing that it did tripped one, and nobody stopped it. A call that a gate of the policy denied,
-or a person refused, says nothing against it. A run that never said that it ended did not go well: its
-process has said nothing for `LOST_SECONDS` while others spoke.
+or a person refused, says nothing against it. Probes are not counted. A run that
+never said that it ended did not go well: its process has said nothing for `LOST_SECONDS` while others spoke.
 """
 
 from collections.abc import Collection
@@ -30,6 +30,7 @@ runs AS (
         AND name IN ('run.start', 'run.end', 'tool.result', 'llm.response')
         AND ({environment:String} = '' OR environment = {environment:String})
         AND ({bundle:String} = '' OR bundle = {bundle:String})
+        AND NOT (position(raw, '"probe":') > 0 AND JSONHas(raw, 'attrs', 'probe'))
     GROUP BY trace_id
     HAVING countIf(name = 'run.start') > 0
 ),

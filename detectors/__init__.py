@@ -25,6 +25,7 @@ from detectors.new_template import NewTemplate
 from detectors.no_progress import NoProgress
 from detectors.ping_pong import PingPong
 from detectors.price_mismatch import PriceMismatch
+from detectors.probe_drift import ProbeDrift
 from detectors.run_cost import RunCost
 from detectors.sequence_surprise import SequenceSurprise, Walk
 from detectors.series_novelty import SeriesNovelty
@@ -62,6 +63,7 @@ __all__ = [
     "NoProgress",
     "PingPong",
     "PriceMismatch",
+    "ProbeDrift",
     "RunCost",
     "SequenceSurprise",
     "SeriesNovelty",
@@ -107,6 +109,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "tool_changed": ToolChanged,
     "skipped_step": SkippedStep,
     "skipped_habit": SkippedHabit,
+    "probe_drift": ProbeDrift,
 }
 
 
@@ -185,5 +188,8 @@ CATALOGUE: dict[str, Entry] = {
     "skipped_step": Entry("D16", "rule", "run", "block-call", "high", "annotate", "high"),
     "skipped_habit": Entry(
         "D16", "statistical", "agent x task type", "step-up", "medium", "annotate", "low", soft=True
+    ),
+    "probe_drift": Entry(
+        "D34", "version", "agent x probe set", "annotate", "medium", "annotate", "low"
     ),
 }

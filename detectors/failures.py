@@ -161,6 +161,12 @@ FAILURES: dict[str, Failure] = {
         "What an order planted acts in every later run; agents note down what is merely listed every day.",
         ("ASI06", "ASI01"), ("AML.T0080.000", "AML.T0086"),
     ),
+    "probe_drift": Failure(
+        "Wrong probes", "Probes of a set go otherwise than written down, more often than chance lets them.",
+        "share of the probes that went wrong since it was last said", "the 5 % that chance is given",
+        "Tasks with one right way are done another way: users' tasks are, too, and none of them says so.",
+        ("ASI06", "ASI10"), ("AML.T0031",),
+    ),
     "tool_changed": Failure(
         "Changed tool", "A tool describes itself otherwise than before, in the same version.",
         "hash of the description", "the description that was approved, or first seen in this version",

@@ -23,6 +23,7 @@ from detectors import (
     NewTemplate,
     NoProgress,
     PriceMismatch,
+    ProbeDrift,
     RunCost,
     SequenceSurprise,
     ShadowPair,
@@ -116,6 +117,16 @@ class BundleState:
     halves: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # shadow?, bad?; by trace id
 
 
+@dataclass(slots=True)
+class ProbeSet:
+    """One set of probes: how it goes, and with which bundle all of it last went well."""
+
+    digest: str
+    drift: ProbeDrift = field(default_factory=ProbeDrift)
+    bundle: str = ""
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class Planted(NamedTuple):
     """An address that a run wrote into memory though nobody in charge named it."""
 
@@ -197,6 +208,7 @@ class AgentState:
     planted: dict[str, Planted] = field(default_factory=dict)  # by keyed hash
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
     claims_writes: bool = False  # a run of it has claimed a write
+    probes: dict[str, ProbeSet] = field(default_factory=dict)  # by the name of the set
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         # The file by name: pickle keeps its fields by place, and another build has others.

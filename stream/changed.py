@@ -62,6 +62,8 @@ def freeze(agent: AgentState, bundle: str) -> None:
 
 def named(agent: AgentState, step: Step | Run, finding: Finding) -> Finding:
     """A finding about a version, and what changed; others as they are."""
+    if "changed" in finding.evidence:
+        return finding  # it knows what to compare with
     if finding.bundle:
         stable = agent.file.bundles.get("stable")
         old = parts(agent, stable.hash) if stable is not None else {}

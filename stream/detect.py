@@ -35,6 +35,7 @@ from stream import (
     holding,
     inheriting,
     preceding,
+    probing,
     progressing,
     registering,
     sentences,
@@ -219,7 +220,7 @@ class Detect:
         """Answer a call that waits; a refusal is told with what every gate said."""
         verdict, ruling = holding.answer(agent, step, self.partition.now, self._saying.take())
         self._saying.put(Answer(verdict, asked.kid))
-        if ruling is not None and ruling.word == "allow":
+        if ruling is not None and ruling.word == "allow" and not step.probe:
             self._reviewing.allowed(agent, step)
         if ruling is None or ruling.word == "allow":
             return
@@ -256,6 +257,11 @@ class Detect:
             return
         ended = agent.end(fact.trace_id)
         if ended is None:
+            return
+        if fact.probe:
+            for finding in probing.ended(agent, ended, fact):
+                self._commanding.found(agent, fact, finding)
+            self._commanding.run_ended(agent, ended)
             return
         progressing.run_ended(agent, ended)
         spending.run_ended(agent, ended, fact)

@@ -32,7 +32,12 @@ class Finding:
 
     @property
     def told(self) -> bool:
-        """Whether its owner hears of it though nothing was stopped: money runs out, a roll-out is held up."""
+        """Whether its owner hears of it though nothing was stopped.
+
+        Money runs out, a roll-out is held up, probes show that the agent is not what it was.
+        """
+        if self.detector == "probe_drift":
+            return not self.warning
         if CATALOGUE[self.detector].evidence_class == "version":
             return self.detector in HOLDS_ROLLOUT
         return self.pages or (self.warning and self.detector == "cost_cap")

@@ -34,14 +34,20 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Findings when an action is about to run: what counts calls, and what they are to act on."""
     if step.action != "tool":
         return
-    yield from sequences.requested(agent, step)
-    if step.spooled:
-        return
-    yield from preceding.requested(agent, step)
-    yield from _taint(agent, step)
-    yield from _changed(agent, step)
-    yield from remembering.influence(agent, step)
-    yield from claiming.requested(agent, step)
+    if not step.probe:  # a probe is no example of users' work, and writes nothing
+        yield from sequences.requested(agent, step)
+        if not step.spooled:
+            yield from preceding.requested(agent, step)
+            yield from _taint(agent, step)
+            yield from _changed(agent, step)
+            yield from remembering.influence(agent, step)
+            yield from claiming.requested(agent, step)
+    if not step.spooled:
+        yield from _volume(agent, step)
+
+
+def _volume(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """Calls of an access class, by the caps that somebody set."""
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
     rate = agent.rates.get(access)
@@ -92,6 +98,10 @@ def _changed(agent: AgentState, step: Step) -> Iterator[Finding]:
 
 def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Findings when an action has completed: outcome, latency, money, repetition, shape."""
+    if step.probe:
+        if step.status != "not_run":
+            yield from _of_probe(agent, step)
+        return
     if step.status == "not_run":
         sequences.refused(agent, step)
         return
@@ -108,6 +118,16 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
     if not step.spooled and step.action in ("tool", "llm"):
         yield from _outcome(agent, step)
         yield from _shape(agent, step)
+
+
+def _of_probe(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """Of a probe the rules alone: it may not loop, nor cost more than was set."""
+    preceding.completed(agent, step)
+    if step.action == "llm":
+        changed.called(agent, step)
+    yield from _repetition(agent, step)
+    yield from handing.passed(step)
+    yield from _money(agent, step)
 
 
 def _repetition(agent: AgentState, step: Step) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from stream.handing import handed
 from stream.origins import FOREIGN, IN_CHARGE
 from stream.outputs import Line
 from stream.partition import Marker, Partition, Snapshot
+from stream.probed import begun, mark
 from stream.trace_state import Action, Member, Producer, Trace
 from tracefuse import wire
 from tracefuse.errors import DecodeError
@@ -175,6 +176,8 @@ class Join:
             self._amend(holder, near)
             known.step.revision += 1
             self._write(known.step, echo=True)
+            if trace.probe is not None and event.name == "tool.request":
+                trace.probe.asked(event, new=False)
             return
         member = trace.member(event.agent_id)
         totals = member.totals
@@ -182,6 +185,8 @@ class Join:
         totals.calls += 1
         if event.name == "tool.request":
             member.progress.asked(event)
+            if trace.probe is not None:
+                trace.probe.asked(event, new=found is None)
         step = _step(event, "request", spooled, self.partition.now)
         if member.conduct.news and event.name == "tool.request":
             step.claims, step.lost = checked(trace, event.agent_id)
@@ -213,6 +218,8 @@ class Join:
             self._placed(trace, Action(event.seq, step), event)
             member.totals.steps += 1
             member.totals.calls += event.status != "not_run"
+            if trace.probe is not None and event.name == "tool.result":
+                trace.probe.asked(event, new=True)
         else:
             step = found[1].step
             step.revision += 1
@@ -263,6 +270,8 @@ class Join:
         sketch = event.sketches.get("simhash", "")
         fits = isinstance(sketch, str) and len(sketch) <= SKETCH_CHARACTERS
         ref = Ref(event.event_id, event.name, sketch if fits else "")
+        if event.name == "output" and trace.probe is not None:
+            trace.probe.answered(event)
         if event.name == "state.after":
             trace.member(event.agent_id).progress.changed(event)
         producer = trace.producer(_producer(event))
@@ -273,6 +282,7 @@ class Join:
         member.open = event.name == "run.start"
         if member.open:
             trace.deadline = inf
+            trace.probe = trace.probe or begun(event)
         elif not any(other.open for other in trace.members.values()):
             trace.deadline = self.partition.now + LINGER_SECONDS
         fact = Run(
@@ -281,9 +291,12 @@ class Join:
             event_id=event.event_id, emitted_at=event.emitted_at, status=event.status,
             spooled=spooled, run=member.totals,
             shadow_of=str(event.attrs.get("shadow_of", ""))[:32],
+            probe=trace.probe.name if trace.probe is not None else mark(event),
         )  # fmt: skip
         if not member.open:
             fact.claims, fact.lost = concluded(trace, event)
+        if trace.probe is not None and not member.open:
+            fact.probed = trace.probe.ended(event, member.totals)
         self._emit(event.tenant, event.agent_id, codec.encode(fact))
 
     def _alive(self, trace: Trace, event: Event, spooled: bool) -> None:
@@ -318,6 +331,8 @@ class Join:
         """Put an action in its place; neighbours that lose or gain notes are written again."""
         name = _producer(event)
         producer = trace.producer(name)
+        # Of a probe's trace also what other agents do: their processes may not know.
+        action.step.probe = trace.probe.name if trace.probe is not None else mark(event)
         trace.place(f"{event.agent_id}/{action.step.step_id}", name, action.seq)
         near = producer.insert(action)
         producer.attach(action)

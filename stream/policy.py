@@ -241,12 +241,15 @@ def judge(agent: AgentState, step: Step, now: float) -> Ruling:
 
 
 def shadowed(agent: AgentState, step: Step, ruling: Ruling) -> Ruling:
-    """The ruling of a call of the shadow bundle: it was decided, and is never executed, reads apart.
+    """The ruling of a call of the shadow bundle or of a probe: decided, and never executed, reads apart.
 
     Nobody is asked, and nothing is set aside: the reason says what would have become of the call.
     """
     if ruling.word == "deny" or agent.file.access(step.tool) == "read":
         return ruling
+    if step.probe:
+        reason = f"a probe executes nothing; it would be: {ruling.word}"
+        return Ruling("deny", SHADOW, reason, ruling.rule, ruling.passed)
     tracks = {track for track, bundle in agent.file.bundles.items() if bundle.hash == step.bundle}
     if tracks != {SHADOW}:
         return ruling

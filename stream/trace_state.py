@@ -15,6 +15,7 @@ import msgspec
 from ingest.records import Account, Ref, RunTotals, Step
 from stream.claims import Conduct
 from stream.origins import Origins
+from stream.probed import Watched
 from stream.progress import Progress
 from tracefuse.events import KIND_OF
 
@@ -159,6 +160,7 @@ class Trace(msgspec.Struct, array_like=True):
     origins: Origins = msgspec.field(default_factory=Origins)
     handoffs: list[str] = []  # the last 32, each by what it was about
     unsettled: dict[str, tuple[str, int]] = {}  # agents whose claims wait; how their runs ended
+    probe: Watched | None = None  # where the trace is a probe's
 
     def first_time(self, event_id: str) -> bool:
         """Whether an event is new to this trace; remembers it."""

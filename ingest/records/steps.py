@@ -112,6 +112,18 @@ class Account(msgspec.Struct, array_like=True, gc=False, frozen=True):
     unclaimed: int = 0
 
 
+class Probed(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """How a probe's run ended: set, id, hash of what the whole set asks and expects, what differs from it.
+
+    Each difference is its kind and what it is about: a tool, a count, an outcome.
+    """
+
+    set: str
+    id: str
+    digest: str
+    missed: list[tuple[str, str]] = []
+
+
 class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):
     """One operational action with the reasoning and context that it was decided in.
 
@@ -173,6 +185,9 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     provenance: Provenance | None = None  # of a request whose arguments hold telling values
     claims: list[Account] = []  # of a request: tools of which the run claimed what is not so
     lost: int = 0  # with `claims`: events of the run that its process could not send
+    probe: str = (
+        ""  # set and id, where its run is a probe: no user's work, and nothing is learnt from it
+    )
 
 
 class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True):
@@ -191,6 +206,8 @@ class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True)
     shadow_of: str = ""  # trace id of the run that a shadow repeats
     claims: list[Account] = []  # each tool of which the run claims something, or left it out
     lost: int = 0  # events of the run that its process could not send
+    probe: str = ""  # set and id, where it is a probe
+    probed: Probed | None = None  # of its end
 
 
 class Alive(msgspec.Struct, tag="alive", gc=False, kw_only=True, omit_defaults=True):

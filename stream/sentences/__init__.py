@@ -22,6 +22,7 @@ from stream.sentences.people import (
     void_judgement,
     void_label,
 )
+from stream.sentences.probes import probe_drift, probe_failed
 from stream.sentences.runs import (
     context_growth,
     cost_cap,
@@ -60,6 +61,8 @@ __all__ = [
     "refused_file",
     "run_cost",
     "sequence_surprise",
+    "probe_drift",
+    "probe_failed",
     "shadow",
     "silence",
     "skipped_habit",

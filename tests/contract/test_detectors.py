@@ -171,6 +171,9 @@ CASES: dict[str, Case] = {
         lambda rng, i: (("find", "note", "pay", None)[i % 4],),
         4000,
     ),
+    "probe_drift": Case(
+        lambda rng, i: (f"p{i % 20}", False), lambda rng, i: (f"p{i % 20}", True), 900
+    ),
     "price_mismatch": Case(lambda rng, i: _priced(rng, 1.0), lambda rng, i: _priced(rng, 2.1), 400),
     "shadow_pair": Case(
         lambda rng, i: (rng.random() < 0.01, rng.random() < 0.01), lambda rng, i: (True, False), 300

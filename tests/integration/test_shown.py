@@ -67,6 +67,14 @@ def test_a_run_that_ended_well_counts(client: Client) -> None:
     assert shown(client, "acme", "refunds") == Shown(runs=3, well=2, days=2)
 
 
+def test_probes_prove_nothing(client: Client) -> None:
+    """An owner's own tasks, run as often as wanted, open no gate; the word alone excludes no run."""
+    ran(client, raw='{"attrs":{"probe":"weekly/small"}}')
+    ran(client, raw='{"decision_args":{"probe":"yes"},"attrs":{}}')
+
+    assert judged(client) == (1, 1)
+
+
 def test_nothing_is_nothing(client: Client) -> None:
     """No run, no days, no open breakers; other agents' runs are theirs."""
     ran(client, agent_id="other")

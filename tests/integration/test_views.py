@@ -404,3 +404,25 @@ def test_an_alarm_keeps_its_reasons(client: Client) -> None:
     insert(client, "signals", WHO | {"signal_id": "s1"} | said)
 
     assert read(client, "SELECT why, owasp, atlas FROM signals") == [said]
+
+
+def test_probes_show_how_they_went(client: Client) -> None:
+    """As expected, otherwise with its reason, or open; a user's run is none."""
+    probes = (("1" * 32, "small", True), ("2" * 32, "large", True), ("3" * 32, "new", False))
+    for trace, probe, ended in probes:
+        raw = '{"attrs":{"probe":"weekly/' + probe + '"}}'
+        for name in ("run.start", "run.end")[: 1 + ended]:
+            insert(client, "events", {**WHO, "trace_id": trace, "name": name, "raw": raw})
+    insert(client, "events", {**WHO, "name": "run.start", "raw": "{}"})
+    insert(
+        client,
+        "signals",
+        {**WHO, "trace_id": "2" * 32, "detector": "probe_drift", "sentence": "It ended error."},
+    )
+    found = read(client, "SELECT * FROM probe_results ORDER BY trace_id")
+
+    assert [(one["probe_set"], one["probe"], one["result"], one["sentence"]) for one in found] == [
+        ("weekly", "small", "as expected", ""),
+        ("weekly", "large", "otherwise", "It ended error."),
+        ("weekly", "new", "open", ""),
+    ]

@@ -396,6 +396,17 @@ SCENARIOS = {
         delay_max=4,
         false_max=4,
     ),
+    # One probe of twenty goes wrong nearly always, where each did so in one of fifty.
+    "probe_drift": Scenario(
+        lambda rng, i: (f"p{i % 20}", rng.random() < 0.02),
+        lambda rng, i: (f"p{i % 20}", rng.random() < (0.9 if i % 20 == 3 else 0.02)),
+        starts=400,
+        lasts=160,
+        alarms=(443, 503),
+        found_min=20,
+        delay_max=60,
+        false_max=1,
+    ),
     # Another model answers under the same name, at twice the price.
     "price_mismatch": Scenario(
         _priced(1.0),

@@ -97,6 +97,20 @@ def test_every_command_is_there(name: str, capsys: pytest.CaptureFixture[str]) -
     assert "--json" in capsys.readouterr().out
 
 
+def test_a_file_of_probes_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A good one is summed up; of a bad one each mistake has its line, and the answer is no."""
+    file = tmp_path / "probes.jsonl"
+    file.write_text('{"set": "a"}\n{"id": "p", "input": 1, "expect": {}}\n')
+    assert cli.main(["probes", "check", str(file)]) == cli.OK
+    assert "set a, 1 probes, each every 168 hours" in capsys.readouterr().out
+    file.write_text('{"set": "a"}\n{"id": "p", "input": 1}\n{"id": "q"}\n')
+
+    assert cli.main(["probes", "check", str(file)]) == cli.NO
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition("line ")[2][:1] for line in said] == ["2", "3"]
+    assert cli.main(["probes", "check", str(tmp_path / "none")]) == cli.USAGE
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     """A word that is no command is code 2, as is none."""
     for arguments in (["frobnicate"], []):

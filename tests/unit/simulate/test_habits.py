@@ -20,8 +20,8 @@ from tracefuse.orders import ordered
 from tracefuse.sketches import shape, template
 
 ROLES = fleet(REST, healthy=0)
-# A changed tool is met by the gate of `changed_descriptor` first.
-UNPLAYED = {"tool_changed"}
+# A changed tool is met by the gate of `changed_descriptor` first; probes are the owner's, not users' work.
+UNPLAYED = {"tool_changed", "probe_drift"}
 KEYED = KeyedHash(b"key")
 FAULTY_RUNS = 60
 TWIN_RUNS = 20

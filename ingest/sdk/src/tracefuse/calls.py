@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from tracefuse import clock, ids
 from tracefuse.drafts import Draft, Run
 from tracefuse.errors import ApprovalRequired, CircuitOpen, Refused, ToolDenied
-from tracefuse.grants import DEADLINE_SECONDS
+from tracefuse.grants import DEADLINE_SECONDS, SHADOW
 from tracefuse.held import Waiting, wait, wait_async
 from tracefuse.propagation import current_span, traceparent
 
@@ -196,14 +196,23 @@ class Call(Span):
             bundle = self.trace.bundle
             if self._tool:
                 self._fuse.held.admit(self._tool, self._fuse.environment, bundle)
+                if not self._fuse.held.holds(self._tool):
+                    self._stay_apart()  # what is held hears first what would have become of it
             return self._fuse.gate.admit(self.run.trace_id, self._tool, clock.monotonic(), bundle)
         except CircuitOpen as refusal:
             told = {"cmd_id": refusal.cmd_id, "scope": refusal.scope} if refusal.cmd_id else {}
             self._not_run(refusal, told)
             raise
         except ToolDenied as refusal:
+            if self.run.probe and refusal.gate == SHADOW:  # what it would have called is compared
+                self._emit(f"{self._kind}.request", self._given, self._asked, True)
             self._not_run(refusal, {"gate": refusal.gate})
             raise
+
+    def _stay_apart(self) -> None:
+        """A probe executes nothing that may change something, whoever has forgotten to say so."""
+        if self.run.probe and not self._fuse.gate.reads(self._tool):
+            raise ToolDenied(self._tool, "a probe executes nothing", SHADOW)
 
     def _not_run(self, refusal: Refused, told: dict[str, Any], duration_us: int = 0) -> None:
         """Report a call that was refused: nothing happened, nothing is owed."""
@@ -271,9 +280,13 @@ class Call(Span):
         self._fuse.held.forget(self.call_id, self._attempt)
         self._extra["verdict_seen"] = verdict.word if verdict is not None else "none"
         try:
-            return self._fuse.held.obey(self._tool, verdict)
+            delay = self._fuse.held.obey(self._tool, verdict)
+            self._stay_apart()
+            return delay
         except Refused as refusal:
-            told = {"gate": verdict.gate} if verdict is not None else {}
+            told = {"gate": verdict.gate} if verdict is not None and verdict.gate else {}
+            if isinstance(refusal, ToolDenied) and refusal.gate:
+                told["gate"] = refusal.gate
             if isinstance(refusal, ApprovalRequired):
                 told["approval_id"] = refusal.approval_id
             self._not_run(refusal, told, self._leave())

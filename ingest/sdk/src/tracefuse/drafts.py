@@ -31,8 +31,10 @@ class Run:
 
     __slots__ = (
         "bundle",
+        "expected",
         "lost_before",
         "partition",
+        "probe",
         "root",
         "session_id",
         "shadow_of",
@@ -51,10 +53,14 @@ class Run:
         session_id: str = "",
         bundle: str = "",
         shadow_of: str = "",
+        probe: str = "",
+        expected: dict[str, Any] | None = None,
     ) -> None:
         self.trace_id = trace_id
         self.bundle = bundle  # empty: that of the process
         self.shadow_of = shadow_of  # trace id of the run that it repeats as a shadow
+        self.probe = probe  # set and id of the probe that it is; empty: users' work
+        self.expected = expected  # of a probe: what it should do
         self.root = root  # span id of the whole run
         self.task_type = task_type
         self.user_id = user_id

@@ -157,6 +157,8 @@ class Witness:
             self._extra(event, draft.extra)
         if draft.body is not None:
             self._body(event, draft.body)
+        if run.probe:
+            event.attrs = event.attrs | {"probe": run.probe}
         return event
 
     def _extra(self, event: Event, extra: dict[str, Any]) -> None:

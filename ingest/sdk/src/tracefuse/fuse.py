@@ -25,6 +25,7 @@ from tracefuse.evidence import Identity, Witness
 from tracefuse.gate import Gate
 from tracefuse.grants import Grants
 from tracefuse.held import Held
+from tracefuse.probe_runs import Probes, Runner, read
 from tracefuse.propagation import VARIABLE, current_span, parse
 from tracefuse.signing import CommandVerifier
 from tracefuse.spool import Spool
@@ -199,6 +200,23 @@ class Fuse:
             shadow_of=run.trace_id,
         )  # fmt: skip
         return Trace(self, twin, None)
+
+    def probes(self, path: str | Path, run: Runner) -> Probes:
+        """The probes of a file (docs/probes.md), to be run through this agent now and then.
+
+        Parameters
+        ----------
+        path
+            JSON lines.
+        run
+            The agent: called with the run's trace and a probe's input, sync or async.
+
+        Raises
+        ------
+        ConfigError
+            To the operator, at start: mistakes of the file, each with its line.
+        """
+        return Probes(self, read(path, dict(self._decision_args)), run)
 
     def current(self) -> Trace | None:
         """The innermost open trace of this thread or task."""

@@ -142,6 +142,10 @@ class Gate:
         reason = self.life.hear(key, value, kid, sig, now_us, now)
         return self._reject(reason, key, kid) if reason else None
 
+    def reads(self, tool: str) -> bool:
+        """Whether a tool is known to change nothing."""
+        return self._access.get(tool) == "read"
+
     def declare(self, access: Mapping[str, str]) -> None:
         """The agent's signed file says what its tools may do; its word goes before the process's own."""
         self._access = {**self._given, **access}

@@ -59,9 +59,12 @@ class Trace(Span):
         self.run.started = self._began
         self.run.lost_before = self._fuse.emitter.lost
         self._fuse.emitter.opened(self.run)
-        repeats = self.run.shadow_of
-        extra = {"attrs": {"shadow_of": repeats}} if repeats else None
-        self._point("run.start", None, extra, urgent=True)
+        told: dict[str, Any] = {}
+        if self.run.shadow_of:
+            told["shadow_of"] = self.run.shadow_of
+        if self.run.expected is not None:
+            told["expected"] = self.run.expected
+        self._point("run.start", None, {"attrs": told} if told else None, urgent=True)
         return self
 
     async def __aenter__(self) -> Self:
@@ -73,7 +76,7 @@ class Trace(Span):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Where a shadow must not go on is no fault of its.
+        # Where a shadow or a probe must not go on is no fault of its.
         well = error is None or (isinstance(error, ToolDenied) and error.gate == SHADOW)
         extra: dict[str, Any] = {"status": "ok"} if well or error is None else failure(error)
         extra["duration_us"] = self._leave()
