@@ -90,6 +90,11 @@ class Detector(base.Base, abc.ABC):
         """`cold`, `shadow` (scores, no alarm) or `live`. Rules are live from the first event."""
         return "live"
 
+    @property
+    def chance(self) -> float | None:
+        """P of a score as rare as the latest one or rarer; None where the detector tells none now."""
+        return None
+
     def evidence(self) -> dict[str, Json]:
         """What the alarm record says about the latest update. Small, and plain JSON."""
         return {

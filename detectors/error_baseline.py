@@ -104,6 +104,12 @@ class ErrorBaseline(StatisticalDetector):
             return self._failures >= _COLD_MIN
         return self.n >= self.n0
 
+    @property
+    def chance(self) -> float | None:
+        """Of one window in 40: neighbouring ones share their calls."""
+        apart = self.n >= self.n0 and self.n % _WINDOW == 0
+        return 10.0**-self.score if apart else None
+
     def _slide(self, failed: bool) -> None:
         self._recent.append(failed)
         self._failures += failed

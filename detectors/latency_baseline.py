@@ -137,6 +137,10 @@ class LatencyBaseline(StatisticalDetector):
         variance *= 1 + 1 / known  # of a call, and the doubt about the mean
         return mean, max(sqrt(variance), _SPREAD_MIN)
 
+    @property
+    def chance(self) -> float | None:
+        return 10.0**-self.score if self.n > self.n0 else None
+
     def _surprise(self, z: float) -> float:
         if z <= 0:
             return 0.0

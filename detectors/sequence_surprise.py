@@ -120,6 +120,11 @@ class SequenceSurprise(StatisticalDetector):
         enough = self.n >= self.n0 + SHADOW_SCORES and self.runs >= _RUNS_MIN
         return "live" if enough else "shadow"
 
+    @property
+    def chance(self) -> float | None:
+        """Of a run at its end; of an open one the score may still rise."""
+        return 10.0**-self.score if self.status == "live" else None
+
     def spelt(self, name: str) -> str:
         """A name as it is kept, so that who keeps it too keeps one object; itself if it is not known."""
         known = self._counts.knows(name)

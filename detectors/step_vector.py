@@ -140,6 +140,10 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
         self._decide(self.score > self.threshold)
         return self.score
 
+    @property
+    def chance(self) -> float | None:
+        return self.p if self.n > self.n0 + _SCORES else None
+
     def _meet(self, x: Mapping[str, float]) -> None:
         """Make room for features not seen before; by name, whatever order they came in."""
         features = self._features

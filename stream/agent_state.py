@@ -35,6 +35,7 @@ from detectors import (
     Walk,
 )
 from detectors.alarm_budget import AlarmBudget
+from detectors.uniformity import Uniformity
 from ingest.agent_file import AgentFile
 from stream.agreements import Agreed, Alarm, Pending, Sampling
 from stream.breaker import Breaker, State
@@ -209,6 +210,7 @@ class AgentState:
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
     claims_writes: bool = False  # a run of it has claimed a write
     probes: dict[str, ProbeSet] = field(default_factory=dict)  # by the name of the set
+    health: dict[str, Uniformity] = field(default_factory=dict)  # by detector that tells a p
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         # The file by name: pickle keeps its fields by place, and another build has others.
@@ -277,6 +279,14 @@ class AgentState:
                 free = (n for n, one in self.bundles.items() if not one.breaker.stopped)
                 del self.bundles[next(free, next(iter(self.bundles)))]
         return known
+
+    def scored(self, name: str, chance: float | None) -> None:
+        """Remember how rare a detector called what it was given last, found or not."""
+        if chance is not None:
+            known = self.health.get(name)
+            if known is None:
+                known = self.health[name] = Uniformity()
+            known.add(chance, self.at)
 
     def alarmed(self, signal_id: str, detector: str) -> None:
         """Remember an alarm for whoever judges it; of too many, the oldest of the loudest detector goes."""

@@ -2,9 +2,11 @@
 
 finding ──► rule or version: said
         └─► statistical: budget, episode ──► said, logged (the detector is ill) or muted
+
+Ill is who says far too much for days, and who calls far too much rare (`uniformity`). Either is only logged.
 """
 
-from detectors import CATALOGUE, DETECTORS
+from detectors import CATALOGUE, DETECTORS, Json
 from detectors.alarm_budget import SURPRISES, Level, surprise
 from ingest.records import Run, Step
 from stream import sentences
@@ -60,13 +62,30 @@ class Budgeting:
         if ill is not None:
             self._health(agent, finding.detector, cost, ill)
             word = "logged" if ill and word == "said" else word
+        health = agent.health.get(finding.detector)
+        if health is not None:
+            turned = health.changed()
+            if turned is not None:
+                facts = health.facts(self._saying.now)
+                self._health(agent, finding.detector, cost, turned, facts)
+            word = "logged" if health.ill and word == "said" else word
         if word != "muted":
             finding.evidence["budget"] = budget.facts(finding.detector, cost)
         return word
 
-    def _health(self, agent: AgentState, detector: str, cost: Level, ill: bool) -> None:
-        evidence = agent.alarms.facts(detector, cost)
-        evidence |= {"observed": evidence["episodes_a_day"], "subject": detector}
+    def _health(
+        self,
+        agent: AgentState,
+        detector: str,
+        cost: Level,
+        ill: bool,
+        p_values: dict[str, Json] | None = None,
+    ) -> None:
+        """Say which check of a detector fails, or fails no more: the pace of its alarms, or its p-values."""
+        evidence = agent.alarms.facts(detector, cost) | {"check": "alarm rate", "subject": detector}
+        evidence["observed"] = evidence["episodes_a_day"]
+        if p_values is not None:
+            evidence |= p_values | {"observed": p_values["shares"]}
         self._saying.signal(
             agent, None, incident=False, detector="detector_health", evidence_class="statistical",
             severity="medium", action="annotate", sentence=sentences.detector_health(evidence, ill),

@@ -177,7 +177,7 @@ def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
             evidence = agent.errors.evidence()
             words = sentences.error_rate("all tools", evidence)
             yield Finding("error_rate", words, evidence, "agent", Tripped(auto_close=True))
-    yield from _annotated("slow_drift", agent.drift, failed, "all tools")
+    yield from _annotated(agent, "slow_drift", agent.drift, failed, "all tools")
     if agent.drift.n == agent.drift.n0:
         changed.freeze(agent, step.bundle)
     if step.action != "tool":
@@ -192,7 +192,7 @@ def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
         evidence = tool.errors.evidence() | returned.news(tool, step)
         words = sentences.error_rate(step.tool, evidence)
         yield Finding("error_rate", words, evidence, "tool", Tripped(auto_close=True))
-    yield from _annotated("error_baseline", tool.baseline, failed, step.tool)
+    yield from _annotated(agent, "error_baseline", tool.baseline, failed, step.tool)
     if failed:
         return
     seconds = step.duration_us / MICRO
@@ -202,7 +202,7 @@ def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:
         evidence = tool.latency.evidence()
         words = sentences.latency(step.tool, evidence)
         yield Finding("latency", words, evidence, "tool", Slowed())
-    yield from _annotated("latency_baseline", tool.usual_latency, seconds, step.tool)
+    yield from _annotated(agent, "latency_baseline", tool.usual_latency, seconds, step.tool)
 
 
 def _shape(agent: AgentState, step: Step) -> Iterator[Finding]:
@@ -211,12 +211,15 @@ def _shape(agent: AgentState, step: Step) -> Iterator[Finding]:
         step.status == "error", step.action == "tool" and agent.file.access(step.tool) != "read",
     )  # fmt: skip
     yield from _annotated(
-        "step_vector", agent.vector(step.action), features, step.tool or step.model
+        agent, "step_vector", agent.vector(step.action), features, step.tool or step.model
     )
 
 
-def _annotated(name: str, detector: Detector, value: Any, what: str) -> Iterator[Finding]:
+def _annotated(
+    agent: AgentState, name: str, detector: Detector, value: Any, what: str
+) -> Iterator[Finding]:
     detector.update(value)
+    agent.scored(name, detector.chance)
     if detector.fires:
         evidence = detector.evidence()
         yield Finding(name, sentences.annotation(name, what, evidence), evidence)

@@ -46,6 +46,7 @@ def teaches(run: RunState, fact: Run) -> bool:
 def run_ended(agent: AgentState, run: RunState, fact: Run) -> Iterator[Finding]:
     """A run has ended. It teaches, unless something stopped or refused it, or parts of it are missing."""
     agent.sequences.update(None, run.walk, run.task, teaches(run, fact))
+    agent.scored("sequence_surprise", agent.sequences.chance)
     if agent.sequences.fires:
         evidence = agent.sequences.evidence()
         words = sentences.sequence_surprise(evidence)

@@ -133,6 +133,7 @@ def test_every_detector_is_registered() -> None:
         "failures",
         "neighbours",
         "shrinkage",
+        "uniformity",
     }
     files = {path.stem for path in (ROOT / "detectors").glob("*.py")} - pieces
     registered = {kind.__module__.rpartition(".")[2] for kind in DETECTORS.values()}

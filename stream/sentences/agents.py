@@ -54,12 +54,24 @@ def annotation(detector: str, what: str, evidence: Evidence) -> str:
 
 
 def detector_health(evidence: Evidence, ill: bool) -> str:
-    """A detector that says far too much, and one that no longer does.
+    """A detector that says or calls rare far too much, and one that no longer does.
 
     >>> found = {"subject": "latency_baseline", "observed": 7.5, "budget_a_day": 1.0}
     >>> detector_health(found, ill=True)
     '`latency_baseline` had 7.5 episodes a day lately, with room for 1.0: what it finds here is only logged.'
+    >>> piled = {"subject": "latency_baseline", "check": "p below 0.01", "shares": {"p<=0.01": 0.09}}
+    >>> detector_health(piled, ill=True)  # doctest: +NORMALIZE_WHITESPACE
+    '`latency_baseline` calls too much rare here (p below 0.01: 9 % p<=0.01): what it
+    finds is only logged.'
     """
+    if "shares" in evidence:
+        told = ", ".join(f"{100 * s:.3g} % {edge}" for edge, s in evidence["shares"].items())
+        if ill:
+            return (
+                f"`{evidence['subject']}` calls too much rare here ({evidence['check']}: {told}): what it "
+                "finds is only logged."
+            )
+        return f"`{evidence['subject']}` calls things rare as often as they are again ({told})."
     counted = f"`{evidence['subject']}` had {evidence['observed']:.1f} episodes a day lately"
     if ill:
         return f"{counted}, with room for {evidence['budget_a_day']:.1f}: what it finds here is only logged."

@@ -51,6 +51,7 @@ PIECES = {
     "failures",
     "neighbours",
     "shrinkage",
+    "uniformity",
 }  # shared by detectors; none themselves
 
 

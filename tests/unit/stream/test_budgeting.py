@@ -93,3 +93,44 @@ def test_an_ill_detector_is_only_logged_and_operators_hear_of_it() -> None:
     assert "only logged" in health[0].sentence
     assert after
     assert {(one.action, one.severity) for one in after} == {("log", "info")}
+
+
+def scores(owner: Owner, p: float, count: int) -> None:
+    """So many p-values of the error baseline, ten seconds apart."""
+    for _ in range(count):
+        owner.agent.at += 10.0
+        owner.agent.scored("error_baseline", p)
+
+
+def test_a_detector_whose_p_values_pile_up_is_only_logged() -> None:
+    """Its next finding is logged and suggests nothing; the signal names the check; then it counts again."""
+    owner = Owner()
+    owner.agent.at = START
+    scores(owner, 0.5, 1000)
+    before = owner.found(statistical(), 0.0)
+    scores(owner, 0.001, 1000)
+    after = owner.found(statistical(), 30_000.0)
+    scores(owner, 0.5, 500)
+    well = owner.found(statistical(6.0), 60_000.0)
+
+    assert [one.detector for one in before] == ["error_baseline"]
+    assert [(one.detector, one.action) for one in after] == [
+        ("detector_health", "annotate"), ("error_baseline", "log"),
+    ]  # fmt: skip
+    assert after[0].evidence["check"] in after[0].sentence != ""
+    assert "muted" in after[0].evidence and "last_score_s" in after[0].evidence
+    assert [(one.detector, one.action) for one in well] == [
+        ("detector_health", "annotate"), ("error_baseline", "annotate"),
+    ]  # fmt: skip
+    assert "again" in well[0].sentence
+
+
+def test_p_values_pile_up_of_one_detector_alone() -> None:
+    """Another detector of the same agent goes on as before."""
+    owner = Owner()
+    owner.agent.at = START
+    scores(owner, 0.001, 1000)
+    evidence = {"observed": 9.0, "score": 5.0, "threshold": 4.0, "n": 300, "status": "live"}
+    (signal,) = owner.found(Finding("latency_baseline", "Words.", evidence))
+
+    assert signal.action == "annotate"
