@@ -50,5 +50,5 @@ def of_run(agent: AgentState, step: Step) -> Iterator[Finding]:
 def run_ended(agent: AgentState, run: RunState, fact: Run) -> None:
     """What a run has cost that ended well; one that was stopped, or is only a shadow, teaches nothing."""
     well = fact.status in ("", "ok") and not run.breaker.epoch and not run.shadow_of
-    if well and run.cost.spent:
+    if well and run.spent and run.cost.spent:  # of a probe's steps only the cap is asked
         agent.run_cost(run.task).update(run.spent, over=True)

@@ -276,6 +276,17 @@ def test_an_expectation_that_nobody_can_read_judges_nothing() -> None:
     assert signals(out) == [] and owner(pipe).tools == {}
 
 
+def test_a_run_that_is_a_probe_in_parts_does_no_harm() -> None:
+    """Marks are the agent's claims: steps that bear one in a run that bears none end nobody's worker."""
+    pipe, told = pipe_with(), Told()
+    more: dict[str, Any] = {"attrs": {"probe": "weekly/small"}, "call_id": "m", "model": "m1"}
+    pipe.send(told("run.start"), told("llm.request", **more))
+    pipe.send(told("llm.response", status="ok", cost_usd=0.01, **more))
+    out = pipe.send(told("run.end", status="ok"))
+
+    assert signals(out) == [] and owner(pipe).run_costs == {}
+
+
 def test_sets_are_bounded_and_a_checkpoint_restores_them() -> None:
     """Names come from the agent: the set that ran longest ago goes; pickled they are the same."""
     pipe = pipe_with()
