@@ -107,3 +107,9 @@ def test_a_manual_is_bounded_and_says_so() -> None:
     passages("send " * 50_000)
     passages("you must " * 30_000)
     passages("please now then " + string.ascii_letters * 4000)
+
+
+@pytest.mark.parametrize("word", [f"Send<{TO}>", f"Send*{TO}", f"Send_/{TO}", f"Send\\n({TO})"])
+def test_an_order_without_a_blank_is_one(word: str) -> None:
+    """Markup, or a line's end that is written out, parts the verb from its value."""
+    assert demanded(word)

@@ -85,6 +85,8 @@ _SPOKEN = (
 _ALIKE = str.maketrans("авсԁеһіјӏкмногрѕтухᴢοανρικτυ", "abcdehijlkmhorpstyxzoavpiktu")
 _BEYOND = re.compile(r"[^\x00-\x7f]")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+# What stands behind the verb of each order. A single word, as most fields of a record are, is none.
+_BROKEN = re.compile(r"[\s<*_\\]")
 # A sentence ends, a paragraph, or a field of a listing; else the text does.
 _END = re.compile(r"[.!?\n](?:(?<!\n)[\"')\]]*+(?=\s|\Z)|(?<=\n)\s*+(?:\n|[-*]\s|[\w ]{1,24}:\s))")
 _PARAGRAPH = re.compile(r"\n[ \t]*+(?:\n|[\w ]{1,24}:\s)")
@@ -102,7 +104,10 @@ def passages(text: str) -> list[tuple[int, int, int]]:
     >>> [(text[start:end], text[end:behind]) for start, end, behind in passages(text)]
     [("Please wire it to Ann's\\naccount.", ' It is 12-34. Thanks!')]
     """
-    if not text.isascii():
+    if text.isascii():
+        if not _BROKEN.search(text):
+            return []
+    else:
         if _UNSEEN.search(text):
             return _seen(text)
         text = _BEYOND.sub(_looks, text)
