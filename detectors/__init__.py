@@ -19,6 +19,7 @@ from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
+from detectors.leakage import Leakage
 from detectors.malformed_result import MalformedResult
 from detectors.memory_influence import MemoryInfluence
 from detectors.new_template import NewTemplate
@@ -37,6 +38,7 @@ from detectors.slow_drift import SlowDrift
 from detectors.step_vector import StepVector, step_features
 from detectors.tainted_argument import TaintedArgument
 from detectors.tool_changed import ToolChanged
+from detectors.volume import Volume
 
 __all__ = [
     "CATALOGUE",
@@ -57,6 +59,7 @@ __all__ = [
     "Json",
     "LatencyBaseline",
     "LatencyQuantile",
+    "Leakage",
     "MalformedResult",
     "MemoryInfluence",
     "NewTemplate",
@@ -76,6 +79,7 @@ __all__ = [
     "StepVector",
     "TaintedArgument",
     "ToolChanged",
+    "Volume",
     "Walk",
     "step_features",
 ]
@@ -110,6 +114,8 @@ DETECTORS: dict[str, type[Detector]] = {
     "skipped_step": SkippedStep,
     "skipped_habit": SkippedHabit,
     "probe_drift": ProbeDrift,
+    "volume": Volume,
+    "leakage": Leakage,
 }
 
 
@@ -192,4 +198,15 @@ CATALOGUE: dict[str, Entry] = {
     "probe_drift": Entry(
         "D34", "version", "agent x probe set", "annotate", "medium", "annotate", "low"
     ),
+    "volume": Entry(
+        "D03",
+        "statistical",
+        "agent, agent x class",
+        "step-up",
+        "high",
+        "annotate",
+        "low",
+        soft=True,
+    ),
+    "leakage": Entry("D23", "rule", "call", "step-up", "high", "annotate", "low"),
 }

@@ -191,6 +191,18 @@ FAILURES: dict[str, Failure] = {
         "Money leaks or another model answers under the name; no run is wrong for that alone.",
         ("ASI04",), ("AML.T0018",),
     ),
+    "leakage": Failure(
+        "Undeclared sensitive data", "A held call carries a secret, or personal data, that no file declares.",
+        "classes of data in the arguments", "only classes that the agent's file declares",
+        "What has left can't be called back; where nobody declared anything it may be how the tool works.",
+        ("ASI02", "ASI03"), ("AML.T0086",),
+    ),
+    "volume": Failure(
+        "Unusual volume", "More calls in a minute, or five, than 1 in 300,000 of its buckets would show.",
+        "calls in the open minute, or in five", "the quantiles of the agent's own buckets, by hour",
+        "Each write may have to be undone, so a person looks before the next; reads cost only money.",
+        ("ASI02", "ASI10"), ("AML.T0034.002", "AML.T0053"),
+    ),
     "sequence_surprise": Failure(
         "Unusual order of calls", "A call, or a run, that 1 in 100 of the agent's finished runs would show.",
         "bits of the two most surprising calls of the run", "the quantiles of the last 256 runs",

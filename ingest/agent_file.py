@@ -104,7 +104,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_de
     bundles
         Which bundle runs as ``stable``, ``canary`` and ``shadow``.
     data_classes
-        Classes of data that it may handle.
+        Classes of data that it may handle: ``secret`` and ``personal``, or one by its name, let a held
+        call carry them.
     users, tasks
         Patterns (``u-*``) of whom it may work for, and on what; empty means all.
     run_timeout_s

@@ -32,6 +32,7 @@ from detectors import (
     SlowDrift,
     StepVector,
     ToolChanged,
+    Volume,
     Walk,
 )
 from detectors.alarm_budget import AlarmBudget
@@ -157,6 +158,7 @@ def _all_tools() -> ErrorRate:
 class AgentState:
     """One agent. Bounded by the `_MAX` above; about 3 kB plus 3 kB a tool,
     up to 12 kB for its usual sequences, 4 kB for what goes before what,
+    up to 3.2 kB for how much it does,
     and up to 66 kB for a week of minutes."""
 
     tenant: str
@@ -208,6 +210,7 @@ class AgentState:
     prices: dict[str, PriceMismatch] = field(default_factory=dict)  # by model
     planted: dict[str, Planted] = field(default_factory=dict)  # by keyed hash
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
+    volumes: dict[str, Volume] = field(default_factory=dict)  # by access class; "": of all calls
     claims_writes: bool = False  # a run of it has claimed a write
     probes: dict[str, ProbeSet] = field(default_factory=dict)  # by the name of the set
     health: dict[str, Uniformity] = field(default_factory=dict)  # by detector that tells a p

@@ -97,4 +97,4 @@ def _pattern(step: Step | Run, finding: Finding) -> str:
     """What repeats within an episode. A call that shall wait for a person concerns its own run alone."""
     if finding.action == "step-up":
         return step.trace_id
-    return (step.tool or step.model) if isinstance(step, Step) else ""
+    return finding.pattern or ((step.tool or step.model) if isinstance(step, Step) else "")

@@ -27,6 +27,7 @@ class Finding:
     event: Event | None = None
     warning: bool = False  # the lower mark of a rule
     bundle: str = ""  # where one is the target
+    pattern: str = ""  # what repeats within an episode, where that is not the tool or the model
     pages: bool = False  # its owner is called, though nothing is left to stop
     weight: str = ""  # its severity, where it is not the catalogue's
 

@@ -15,6 +15,7 @@ from stream import (
     changed,
     claiming,
     handing,
+    leaking,
     preceding,
     progressing,
     remembering,
@@ -22,6 +23,7 @@ from stream import (
     sentences,
     sequences,
     spending,
+    volumes,
 )
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
@@ -32,6 +34,7 @@ MICRO = 1_000_000
 
 def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Findings when an action is about to run: what counts calls, and what they are to act on."""
+    yield from volumes.asked(agent, step)
     if step.action != "tool":
         return
     if not step.probe:  # a probe is no example of users' work, and writes nothing
@@ -40,6 +43,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
             yield from preceding.requested(agent, step)
             yield from _taint(agent, step)
             yield from _changed(agent, step)
+            yield from leaking.requested(agent, step)
             yield from remembering.influence(agent, step)
             yield from claiming.requested(agent, step)
     if not step.spooled:

@@ -1,7 +1,15 @@
 """Findings in words that an on-call engineer understands. Deterministic, from the evidence alone."""
 
-from stream.sentences.agents import annotation, call_rate, detector_health, error_rate, latency
+from stream.sentences.agents import (
+    annotation,
+    call_rate,
+    detector_health,
+    error_rate,
+    latency,
+    volume,
+)
 from stream.sentences.calls import (
+    leakage,
     malformed_result,
     memory_influence,
     new_template,
@@ -53,6 +61,7 @@ __all__ = [
     "held_back",
     "latency",
     "malformed_result",
+    "leakage",
     "memory_influence",
     "new_template",
     "no_progress",
@@ -76,4 +85,5 @@ __all__ = [
     "void_answer",
     "void_judgement",
     "void_label",
+    "volume",
 ]

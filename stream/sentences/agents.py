@@ -28,6 +28,20 @@ def call_rate(access: str, evidence: Evidence) -> str:
     )
 
 
+def volume(evidence: Evidence) -> str:
+    """How many calls came, and how many usually do where there are any.
+
+    >>> usual = {"median": 3, "p95": 7, "p999": 11}
+    >>> volume({"observed": 38, "access": "write", "minutes": 5, "expected": usual, "busiest": 14})
+    '38 `write` calls in 5 min; expected 3 (99.9 %: 11), busiest ever 14.'
+    """
+    expected, kind = evidence["expected"], evidence["access"]
+    return (
+        f"{evidence['observed']} {f'`{kind}` ' if kind else ''}calls in {evidence['minutes']} min; "
+        f"expected {expected['median']} (99.9 %: {expected['p999']}), busiest ever {evidence['busiest']}."
+    )
+
+
 def latency(tool: str, evidence: Evidence) -> str:
     """How slow a tool is against its declaration."""
     return (

@@ -49,6 +49,16 @@ system has named; it stands in a passage of a result that gives orders.'
     )
 
 
+def leakage(tool: str, evidence: Evidence) -> str:
+    """Which classes a call carries that nobody declared; never a value.
+
+    >>> leakage("web.post", {"observed": ["aws_key", "email"]})
+    "A call of `web.post` carries data of class aws_key, email, which the agent's file does not declare."
+    """
+    classes = ", ".join(evidence["observed"])
+    return f"A call of `{tool}` carries data of class {classes}, which the agent's file does not declare."
+
+
 def memory_influence(tool: str, evidence: Evidence) -> str:
     """Which argument came out of memory, and who put it there.
 

@@ -187,6 +187,14 @@ CASES: dict[str, Case] = {
         lambda rng, i: ([("ordered", "email"), ("listed", "amount")], True),
         200,
     ),
+    "leakage": Case(
+        lambda rng, i: (["email"] if rng.random() < 0.3 else [], ["personal"]),
+        lambda rng, i: (["aws_key", "email"], ["personal"]),
+        200,
+    ),
+    "volume": Case(
+        lambda rng, i: (i * 10.0, rng.randrange(1, 3)), lambda rng, i: (i * 10.0, 60), 1200
+    ),
     "sequence_surprise": Case(_habit, lambda rng, i: (f"new-{i % 7}",), 12_000),
     "step_vector": Case(lambda rng, i: _step(rng), lambda rng, i: _step(rng, cost=1e4), 8192),
 }

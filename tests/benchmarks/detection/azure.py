@@ -40,6 +40,7 @@ RECORDED = (
 AGENT, SERVICE = "coder", "5e" * 16
 IN_USD, OUT_USD = 3e-6, 15e-6  # a token; the recording has no prices
 LASTS, IN_TIME, APART = 60.0, 30.0, 90.0  # s
+WINDOWS = (1.0, 5.0, 30.0, 60.0)  # s
 KINDS = ("tokens", "rate", "dead")
 TICK = (
     0.5  # s; heartbeats come as often, twice as often as the SDK's: no decision hangs on the others
@@ -195,6 +196,28 @@ def moments(requests: list[Request], count: int, rng: random.Random) -> list[flo
     return sorted(found)
 
 
+def busiest(times: list[float], window: float) -> int:
+    """Most requests within so many seconds."""
+    most, first = 0, 0
+    for last, at in enumerate(times):
+        while times[first] <= at - window:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def unlike_any(requests: list[Request], faults: list[Fault]) -> int:
+    """Faults that bring more requests into some window than the whole recording ever has: what a rule of
+    counts that knows it in advance could find without a false alarm."""
+    usual = {w: busiest([one.at for one in requests], w) for w in WINDOWS}
+    found = 0
+    for fault in faults:
+        until = fault.begins + IN_TIME
+        times = [one.at for one in changed(requests, fault) if one.at <= until]
+        found += any(busiest(times, w) > most for w, most in usual.items())
+    return found
+
+
 def judged(requests: list[Request], count: int, seed: int) -> Json:
     """All figures of the recording."""
     hours = (requests[-1].at - requests[0].at) / 3600
@@ -215,6 +238,8 @@ def judged(requests: list[Request], count: int, seed: int) -> Json:
             hits += bool(new)
             by.update(new)
         faults[kind] = {"happened": len(when), "found": hits, "by": dict(by)}
+        if kind == "rate":
+            faults[kind]["unlike_any"] = unlike_any(requests, [Fault(kind, at) for at in when])
     return {
         "requests": len(requests), "hours": hours, "gap_s": gap, "gap_heard": len(heard),
         "false_an_hour": len(plain) / hours, "false_silences_an_hour": len(false) / hours,
@@ -256,6 +281,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"said where requests are the only sign of life: {report['alone_by_detector']}")
     for kind, row in report["faults"].items():
         print(f"  {kind:<8}{row['found']} of {row['happened']}  {row['by']}")
+    unlike = report["faults"]["rate"]["unlike_any"]
+    print(f"  of rate, {unlike} bring more into 1 to 60 s than the whole recording ever has")
     for figure in report["figures"]:
         print(line(figure))
     if options.report is not None:

@@ -2,7 +2,15 @@
 
 import random
 
-from tests.benchmarks.detection.azure import Fault, Request, changed, judged, moments, played
+from tests.benchmarks.detection.azure import (
+    Fault,
+    Request,
+    changed,
+    judged,
+    moments,
+    played,
+    unlike_any,
+)
 
 
 def hour(requests: int = 1200) -> list[Request]:
@@ -38,6 +46,15 @@ def test_a_dead_process_is_heard_of_and_a_living_one_is_not() -> None:
     assert "silence" in {one.detector for one in dead}
     assert "silence" not in {one.detector for one in played(quiet, own_runs=True)}
     assert "silence" in {one.detector for one in played(quiet, own_runs=False)}
+
+
+def test_the_most_that_counts_can_tell_is_counted() -> None:
+    """Five times a steady service is unlike all that it did; one request instead of none is not."""
+    made = hour()
+    alone = [*made, Request(made[-1].at + 300, 100, 10)]
+
+    assert unlike_any(made, [Fault("rate", made[600].at)]) == 1
+    assert unlike_any(alone, [Fault("rate", alone[-1].at)]) == 0
 
 
 def test_what_the_recording_raises_by_itself_finds_no_fault() -> None:

@@ -20,8 +20,9 @@ from tracefuse.orders import ordered
 from tracefuse.sketches import shape, template
 
 ROLES = fleet(REST, healthy=0)
-# A changed tool is met by the gate of `changed_descriptor` first; probes are the owner's, not users' work.
-UNPLAYED = {"tool_changed", "probe_drift"}
+# A changed tool is met by the gate of `changed_descriptor` first; probes are the owner's, not users' work;
+# a volume needs ten minutes of the broker's time to be known, and no simulated call carries a secret.
+UNPLAYED = {"tool_changed", "probe_drift", "volume", "leakage"}
 KEYED = KeyedHash(b"key")
 FAULTY_RUNS = 60
 TWIN_RUNS = 20
