@@ -72,6 +72,7 @@ LEFT JOIN (SELECT signal_id, incident_id FROM incidents) AS opened USING (signal
 WHERE tenant = {tenant:String} AND agent_id = {agent:String}
     AND detector IN {detectors:Array(String)} AND _at >= now() - INTERVAL 30 DAY
     AND JSONExtractString(evidence, 'bundle') IN ('', {bundle:String})
+    AND (detector != 'task_drift' OR action = 'rollback' OR JSONExtractString(evidence, 'rollout') != '')
     AND signal_id NOT IN (
         SELECT signal_id FROM incident_labels
         WHERE tenant = {tenant:String} AND agent_id = {agent:String} AND label IN ('false', 'expected')

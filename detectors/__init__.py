@@ -37,6 +37,7 @@ from detectors.skipped_step import SkippedStep
 from detectors.slow_drift import SlowDrift
 from detectors.step_vector import StepVector, step_features
 from detectors.tainted_argument import TaintedArgument
+from detectors.task_drift import TaskDrift
 from detectors.tool_changed import ToolChanged
 from detectors.volume import Volume
 
@@ -78,6 +79,7 @@ __all__ = [
     "StatisticalDetector",
     "StepVector",
     "TaintedArgument",
+    "TaskDrift",
     "ToolChanged",
     "Volume",
     "Walk",
@@ -98,6 +100,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "exact_loop": ExactLoop,
     "no_progress": NoProgress,
     "ping_pong": PingPong,
+    "task_drift": TaskDrift,
     "step_vector": StepVector,
     "sequence_surprise": SequenceSurprise,
     "series_novelty": SeriesNovelty,
@@ -175,6 +178,9 @@ CATALOGUE: dict[str, Entry] = {
     "exact_loop": Entry("D10", "rule", "run", "stop-run", "high", "annotate", "medium"),
     "no_progress": Entry("D11", "statistical", "agent x task", "step-up", "medium", soft=True),
     "ping_pong": Entry("D12", "rule", "trace", "stop-run", "high", "annotate", "medium"),
+    "task_drift": Entry(
+        "D33", "version", "agent x task", "rollback", "medium", "annotate", "medium"
+    ),
     "step_vector": Entry("D40", "statistical", "agent x action", "annotate", "low", soft=True),
     "sequence_surprise": Entry(
         "D13", "statistical", "agent x task type", "step-up", "high", "annotate", "low", soft=True

@@ -24,7 +24,7 @@ class CanaryRate(Detector):
     -----
     Score: log of the evidence in [0, 1000], the mean over three ways of being worse; fires from
     log(3 / 0.05) = 4.1, and goes on firing: what is shown stays shown. At a share of 0.1, 5 to 20 % bad
-    runs are found after 345 runs (median), 5 to 10 % after 2,300, and 3 % of harmless roll-outs are taken
+    runs are found after 390 runs (median), 5 to 10 % after 2,700, and 2 % of harmless roll-outs are taken
     back. 6 numbers; 1.5 µs a bad run, 0.1 µs otherwise.
 
     Examples

@@ -143,6 +143,12 @@ FAILURES: dict[str, Failure] = {
         "It creeps: nothing breaks today, and whoever waits gets used to it.",
         ("ASI06", "ASI10"), ("AML.T0031",),
     ),
+    "task_drift": Failure(
+        "Drift of a task", "A task's runs take other tools, orders, steps or money than once, or fail more.",
+        "evidence of what has moved most", "the task's first 200 runs, frozen",
+        "No run is wrong by itself; where it began with a version, that version can be taken back.",
+        ("ASI06", "ASI10"), ("AML.T0031",),
+    ),
     "run_cost": Failure(
         "Dear run", "A run costs more by now than 99 of 100 finished runs of its task had by then.",
         "USD spent by the run", "what 99 of 100 finished runs had cost at the same step",

@@ -16,7 +16,7 @@ Detector = Literal[
     "error_rate", "error_baseline", "malformed_result", "new_template",
     "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
     "divergence",
-    "exact_loop", "no_progress", "ping_pong",
+    "exact_loop", "no_progress", "ping_pong", "task_drift",
     "step_vector", "sequence_surprise", "canary_rate", "canary_mix", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
     "context_growth", "memory_influence", "tool_changed", "skipped_step", "skipped_habit",

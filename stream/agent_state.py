@@ -31,6 +31,7 @@ from detectors import (
     SkippedHabit,
     SlowDrift,
     StepVector,
+    TaskDrift,
     ToolChanged,
     Volume,
     Walk,
@@ -104,6 +105,16 @@ class ToolState:
     templates: NewTemplate | None = None  # None until an answer told its kind
     described: ToolChanged | None = None  # None until a call told how the tool describes itself
     tells: int = 1  # calls after which correlate hears of it next
+
+
+@dataclass(slots=True)
+class TaskState:
+    """Runs of one kind of task, and what the agent was made of when their reference was frozen."""
+
+    drift: TaskDrift = field(default_factory=TaskDrift)
+    reference: dict[str, tuple[str, ...]] = field(default_factory=dict)  # its parts then
+    version: str = ""  # bundle and models of the newest run
+    changed_at: int = 0  # run of the drift at which those changed last; 0 if they never did
 
 
 @dataclass(slots=True)
@@ -184,6 +195,7 @@ class AgentState:
         default_factory=dict
     )  # its parts as drift was frozen
     progress: dict[str, NoProgress] = field(default_factory=dict)  # by task
+    tasks: dict[str, TaskState] = field(default_factory=dict)  # by kind of task
     sequences: SequenceSurprise = field(default_factory=SequenceSurprise)
     preceding: SkippedHabit = field(default_factory=SkippedHabit)
     awaited: dict[str, Awaited] = field(default_factory=dict)
@@ -264,6 +276,14 @@ class AgentState:
         if known is None:
             task = task if len(self.run_costs) < TASKS_MAX else ""
             known = self.run_costs.setdefault(task, RunCost())
+        return known
+
+    def task(self, name: str) -> TaskState:
+        """How runs of a task are. Only the first tasks count apart, the others together."""
+        known = self.tasks.get(name)
+        if known is None:
+            name = name if len(self.tasks) < TASKS_MAX else ""
+            known = self.tasks.setdefault(name, TaskState())
         return known
 
     def vector(self, action: str) -> StepVector:

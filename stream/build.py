@@ -45,6 +45,7 @@ _DECIDING = (
     (stream, "dead_letters.py"),
     (stream, "detect.py"),
     (stream, "doubting.py"),
+    (stream, "drifting.py"),
     (stream, "finding.py"),
     (stream, "findings.py"),
     (stream, "granting.py"),

@@ -31,6 +31,7 @@ from ingest.topics import DLQ, INBOX
 from stream import (
     canary,
     claiming,
+    drifting,
     findings,
     holding,
     inheriting,
@@ -268,6 +269,8 @@ class Detect:
         preceding.run_ended(agent, ended, fact)
         if not fact.spooled:
             for finding in canary.run_ended(agent, ended, fact):
+                self._commanding.found(agent, fact, finding)
+            for finding in drifting.run_ended(agent, ended, fact):
                 self._commanding.found(agent, fact, finding)
             for finding in sequences.run_ended(agent, ended, fact):
                 self._commanding.found(agent, fact, finding)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from detectors import CATALOGUE
 from stream.breaker import Event
 
-HOLDS_ROLLOUT = ("canary_mix",)
+HOLDS_ROLLOUT = ("canary_mix", "task_drift")
 """What no stage of a roll-out is passed with, until a person has judged it (`dashboards/shown.py`)."""
 Target = Literal["run", "tool", "agent", "bundle"]
 _ACTIONS = {
@@ -39,6 +39,8 @@ class Finding:
         """
         if self.detector == "probe_drift":
             return not self.warning
+        if self.detector == "task_drift":  # seasons move tasks too: what can be acted on is told
+            return not self.warning or bool(self.evidence["rollout"])
         if CATALOGUE[self.detector].evidence_class == "version":
             return self.detector in HOLDS_ROLLOUT
         return self.pages or (self.warning and self.detector == "cost_cap")

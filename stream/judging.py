@@ -13,7 +13,7 @@ import msgspec
 from ingest import codec
 from ingest.records import IncidentLabel, IncidentReview, IncidentReviewed, Src
 from ingest.topics import APPROVALS
-from stream import sentences
+from stream import drifting, sentences
 from stream.agent_state import AgentState
 from stream.agreements import Alarm
 from stream.outputs import Line
@@ -96,6 +96,8 @@ class Judging:
         counts = agent.labelled.get(alarm.detector, (0, 0, 0))
         agent.labelled[alarm.detector] = recounted(counts, alarm.label, review.label)
         _weigh(agent, alarm.detector)
+        if review.label == "expected" and alarm.detector == drifting.NAME:
+            drifting.accepted(agent)
         alarm.label = review.label
         alarm.judged[review.by] = review.at
         record = label(agent, fact, review, self._saying.take(), self._saying.now)

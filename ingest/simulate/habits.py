@@ -14,47 +14,27 @@ from msgspec import structs
 
 from ingest.agent_file import Bundle
 from ingest.simulate import work
+from ingest.simulate.habits_of_versions import (
+    NEXT,
+    STABLE,
+    breaks_in_next,
+    few,
+    more_in_next,
+    wandering,
+)
 from ingest.simulate.scenario import Moment, Scenario
 from ingest.simulate.script import Act, Ask, Hand, Keep, Move, Say, Script, Tell
+from ingest.simulate.usual import CALLS as _CALLS
+from ingest.simulate.usual import USUAL_MS as _USUAL_MS
+from ingest.simulate.usual import Run
+from ingest.simulate.usual import reading as _reads
+from ingest.simulate.usual import scripted as _run
 
-_CALLS = 20  # of a run
-_USUAL_MS = 10.0  # shortened: a thousand calls must fit into a demo
-_LATER_MS = (
-    1500.0  # a memory is of use to later runs; one of the same moment its owner can't know yet
-)
+_LATER_MS = 1500.0  # a memory is of use to later runs: sooner its owner can't know of it
 _STOP_MS = 250.0  # a stop needs some time to arrive
 _WORDS = (
-    "refund",
-    "policy",
-    "late",
-    "parcel",
-    "window",
-    "terms",
-    "return",
-    "goods",
-    "claim",
-    "rule",
-)
-STABLE, NEXT = "b1", "b2"
-
-Run = Callable[[work.Task, Random], Script]
-
-
-def _run(task: work.Task, random: Random, moves: Iterable[Move], **more: Any) -> Script:
-    """A run of these moves at their own times."""
-    return replace(work.script(task, random), moves=list(moves), urgent=True, whole=True, **more)
-
-
-def _reads(task: work.Task, random: Random, calls: int = _CALLS) -> list[Act]:
-    """Reads that go well, one tool after the other, each call a little slower or quicker."""
-    tools = task.reads
-    return [
-        replace(
-            work.act(tools[n * len(tools) // calls], random), error="",
-            latency_ms=work.latency(_USUAL_MS, random),
-        )
-        for n in range(calls)
-    ]  # fmt: skip
+    "refund", "policy", "late", "parcel", "window", "terms", "return", "goods", "claim", "rule",
+)  # fmt: skip
 
 
 def _failing(calls: Iterable[Act], share: float, random: Random) -> list[Act]:
@@ -73,7 +53,6 @@ def calm(task: work.Task, random: Random) -> Script:
 
 
 def _worse(task: work.Task, moment: Moment, random: Random) -> Script:
-    """A third of the calls of each tool fails: far below half, far above what it was."""
     return _run(task, random, _failing(_reads(task, random), 0.5, random))
 
 
@@ -127,12 +106,10 @@ def thinking(task: work.Task, random: Random) -> Script:
 
 
 def _bloated(task: work.Task, moment: Moment, random: Random) -> Script:
-    """Prompts have grown a thousandfold."""
     return _thinking(task, random, 2, size=1000.0, price=1.0)
 
 
 def _dearer(task: work.Task, moment: Moment, random: Random) -> Script:
-    """The same tokens cost three times as much."""
     return _thinking(task, random, _CALLS, size=1.0, price=3.0)
 
 
@@ -154,7 +131,6 @@ def modest(task: work.Task, random: Random) -> Script:
 
 
 def _dear(task: work.Task, moment: Moment, random: Random) -> Script:
-    """Ten times the tokens at each step: dear, and far from the cap."""
     return _thinking(task, random, 4, size=10.0, price=1.0, tokens=(950, 1050))
 
 
@@ -236,28 +212,6 @@ def _rash(task: work.Task, moment: Moment, random: Random) -> Script:
     return _run(task, random, checking(task, random).moves[1:])
 
 
-def few(task: work.Task, random: Random) -> Script:
-    """A short run that goes well in any bundle."""
-    return _run(task, random, _reads(task, random, 4), shadowed=True)
-
-
-def _breaks_in_next(task: work.Task, moment: Moment, random: Random) -> Script:
-    """One call of the run fails in the new bundle: its error rate stays far below half."""
-    reads = _reads(task, random, 4)
-    reads[1] = replace(reads[1], fails_in=NEXT)
-    return _run(task, random, reads, shadowed=True)
-
-
-def _more_in_next(task: work.Task, moment: Moment, random: Random) -> Script:
-    """In the new bundle a run asks one tool twice more than in the other; nothing fails."""
-    reads = _reads(task, random, 4)
-    again = [
-        replace(act, only_in=NEXT, args=act.args | {"page": n})
-        for n, act in enumerate(reads[:1] * 2)
-    ]
-    return _run(task, random, [*reads, *again], shadowed=True)
-
-
 def _mail(random: Random) -> str:
     return f"desk-{random.getrandbits(32):08x}@partner.example"
 
@@ -309,8 +263,11 @@ def _scenario(
 ) -> Scenario:  # fmt: skip
     """A row: defaults are what most of them share."""
     settled: dict[str, Any] = {
-        "scope": "", "must_stop": False, "fault_at_s": 1.0, "all_only": True, **more
-    }  # fmt: skip
+        "scope": "",
+        "must_stop": False,
+        "fault_at_s": 1.0,
+        "all_only": True,
+    } | more
     return Scenario(
         name, expected=expected, detector=detector, task=task, usual=usual, distort=distort, warm=warm,
         **settled,
@@ -323,13 +280,10 @@ _RETURNS = {
 }  # fmt: skip
 _CANARY = {"bundles": {"stable": Bundle(STABLE), "canary": Bundle(NEXT, share=0.5)}}
 _SHADOW = {"bundles": {"stable": Bundle(STABLE), "shadow": Bundle(NEXT)}}
-_PAYOUTS = {tool.name: tool.declared() for tool in work.TASKS["payouts"].instruments}
-_CHECKED = {
-    "tools": _PAYOUTS
-    | {"bank.transfer": structs.replace(_PAYOUTS["bank.transfer"], requires=("ledger.read",))}
-}
-# Calls that wait for a verdict begin when the others have told their histories, which come all at once.
-_AFTER_S = 15.0
+_PAYOUTS = {one.name: one.declared() for one in work.TASKS["payouts"].instruments}
+_PAID = structs.replace(_PAYOUTS["bank.transfer"], requires=("ledger.read",))
+_CHECKED = {"tools": _PAYOUTS | {"bank.transfer": _PAID}}
+_AFTER_S = 15.0  # calls that wait for a verdict begin when the others have told their histories
 _TAKEN_BACK: dict[str, Any] = {"expected": "rollback", "scope": "bundle", "must_stop": True}
 
 # name, who finds it, the usual run, the run with the fault, runs of history, kind of work
@@ -339,6 +293,7 @@ HABITS = (
     _scenario("torn_results", "malformed_result", calm, _torn, 40, "research", returns=_RETURNS),
     _scenario("unheard_results", "new_template", calm, _unheard, 50, "support", returns=_RETURNS),
     _scenario("creeping_failures", "slow_drift", calm, _creeping, 30, "operations"),
+    _scenario("wandering_task", "task_drift", few, wandering, 210, "support"),
     _scenario("bloated_prompt", "step_vector", thinking, _bloated, 60, "coding"),
     _scenario("dearer_model", "price_mismatch", thinking, _dearer, 12, "refund"),
     _scenario("growing_context", "context_growth", thinking, _growing, 2, "research"),
@@ -353,10 +308,10 @@ HABITS = (
     _scenario("skipped_check", "skipped_step", checking, _unchecked, 3, "payouts", "block-call",
               gate="order", must_stop=True, declares=_CHECKED, starts_s=_AFTER_S),
     _scenario("skipped_look", "skipped_habit", checking, _rash, 205, "payouts", held=("write",)),
-    _scenario("worse_canary", "canary_rate", few, _breaks_in_next, 2, "support",
+    _scenario("worse_canary", "canary_rate", few, breaks_in_next, 2, "support",
               declares=_CANARY, **_TAKEN_BACK),
-    _scenario("other_tools_canary", "canary_mix", few, _more_in_next, 2, "support", declares=_CANARY),
-    _scenario("worse_shadow", "shadow_pair", few, _breaks_in_next, 2, "invoices",
+    _scenario("other_tools_canary", "canary_mix", few, more_in_next, 2, "support", declares=_CANARY),
+    _scenario("worse_shadow", "shadow_pair", few, breaks_in_next, 2, "invoices",
               declares=_SHADOW, **_TAKEN_BACK),
     _scenario("injected_order", "tainted_argument", mailing, _ordered, 0, "refund", "step-up",
               starts_s=_AFTER_S),

@@ -43,7 +43,7 @@ from stream.sentences.runs import (
     silence,
     skipped_habit,
 )
-from stream.sentences.versions import canary, canary_mix, changed, shadow
+from stream.sentences.versions import canary, canary_mix, changed, shadow, task_drift
 
 __all__ = [
     "annotation",
@@ -77,6 +77,7 @@ __all__ = [
     "skipped_habit",
     "skipped_step",
     "tainted_argument",
+    "task_drift",
     "tool_changed",
     "unacknowledged",
     "unattended",

@@ -44,6 +44,34 @@ def shadow(bundle: str, evidence: Evidence) -> str:
     )
 
 
+def task_drift(task: str, evidence: Evidence) -> str:
+    """What of a task's runs is no longer as it was.
+
+    >>> evidence = {"what": [["wipe", 0.2, 0.0], ["steps", 0.9, 0.5]], "since": 40, "newest": ""}
+    >>> print(task_drift("refund", evidence | {"aligned": True}))
+    Runs of refund have drifted from their first 200 for about 40 runs: wipe 20 % of the calls (then 0 %), \
+steps at 90 % of the ranks (then 50 %). It began when the version changed: a rollback would take it back.
+    """
+    kinds = {
+        "failures": "failed runs", "order": "runs in an unknown order", "steps": "steps at",
+        "cost": "cost at",
+    }  # fmt: skip
+    of = {"failures": "", "order": "", "steps": " of the ranks", "cost": " of the ranks"}
+    told = ", ".join(
+        f"{kinds.get(what, what)} {100 * now:.0f} %{of.get(what, ' of the calls')} (then {100 * then:.0f} %)"
+        for what, now, then in evidence["what"]
+    )
+    words = (
+        f"Runs of {task or 'several tasks'} have drifted from their first 200 for about "
+        f"{evidence['since']} runs: {told}."
+    )
+    if evidence["newest"]:
+        words += f" The newest tool is {evidence['newest']}."
+    if evidence["aligned"]:
+        return f"{words} It began when the version changed: a rollback would take it back."
+    return words
+
+
 def changed(parts: list[str], against: str) -> str:
     """What of a bundle is another than before.
 

@@ -150,6 +150,16 @@ CASES: dict[str, Case] = {
         1500,
     ),
     "slow_drift": Case(lambda rng, i: (rng.random() < 0.03,), lambda rng, i: (True,), 400),
+    "task_drift": Case(
+        lambda rng, i: (
+            rng.choices("abcd", (4, 3, 2, 1), k=4),
+            5,
+            rng.uniform(0.01, 0.02),
+            i % 25 == 0,
+        ),
+        lambda rng, i: (["a", "d", "x"], 9, 0.04, True),
+        1100,
+    ),
     "run_cost": Case(
         lambda rng, i: _spent(rng, 1.0), lambda rng, i: (*_spent(rng, 9.0), 0.9), 1100
     ),

@@ -205,3 +205,19 @@ def test_what_holds_a_roll_out_up_is_told_until_a_person_has_judged_it(client: C
         )
 
         assert bool(against()) is stands, word
+
+
+@pytest.mark.parametrize(
+    ("action", "rollout", "stands"),
+    [("annotate", "", False), ("annotate", "b2", True), ("rollback", "", True)],
+)
+def test_a_drift_holds_up_what_it_concerns(
+    client: Client, action: str, rollout: str, stands: bool
+) -> None:
+    """One during a roll-out, or with a new version; a season of any other week holds nothing up."""
+    evidence = f'{{"rollout":"{rollout}"}}'
+    insert(
+        client, "signals", detector="task_drift", signal_id="s", action=action, evidence=evidence
+    )
+
+    assert bool(shown(client, "acme", "refunds", bundle="b2").against) is stands

@@ -129,6 +129,23 @@ def _tools(canary: str) -> Callable[[random.Random, int], Arguments]:
     return run
 
 
+def _task(mail: int) -> Callable[[random.Random, int], Arguments]:
+    """Runs of one to twelve calls of a task; `mail` is how often one of them is a mail."""
+
+    def run(rng: random.Random, i: int) -> Arguments:
+        calls = rng.choices(
+            ("read", "find", "list", "mail"), (5, 3, 2, mail), k=rng.randrange(1, 13)
+        )
+        return (
+            calls,
+            len(calls),
+            0.01 * len(calls) * rng.lognormvariate(0.0, 0.3),
+            rng.random() < 0.05,
+        )
+
+    return run
+
+
 def _errand(rng: random.Random, i: int) -> Arguments:
     """Runs of seven calls and an end: the same errand in many ways, a refund in one of 150."""
     ways = (
@@ -141,6 +158,17 @@ def _errand(rng: random.Random, i: int) -> Arguments:
 
 
 SCENARIOS = {
+    # A call in eleven is a mail, then one in five.
+    "task_drift": Scenario(
+        _task(1),
+        _task(5),
+        starts=500,
+        lasts=500,
+        alarms=(565,),
+        found_min=20,
+        delay_max=150,
+        false_max=0,
+    ),
     # A third of the canary's reads are deletes; every run likes some tools more than others.
     "canary_mix": Scenario(
         _tools("read"),

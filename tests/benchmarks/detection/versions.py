@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from detectors import CanaryRate, ShadowPair, SlowDrift
-from tests.benchmarks.detection.version_streams import mixed, peeked
+from tests.benchmarks.detection.version_streams import (
+    RUNS,
+    compared,
+    drifted,
+    false_task_drifts,
+    mixed,
+    peeked,
+)
 from tests.benchmarks.promises import exit_code
 
 LENGTH, DAY = 10_000, 2_000  # requests of a stream, and of the season in it
@@ -125,6 +132,31 @@ def mixes() -> list[dict[str, Any]]:
     return found
 
 
+def tasks() -> list[dict[str, Any]]:
+    """Runs of one task against their first 200; how failures are found by comparing windows stands beside."""
+    found: list[dict[str, Any]] = [
+        {"name": "task drift, nothing changed: alarms in 10,000 runs", "unit": "alarms",
+         "promised_max": 1.0, "measured": false_task_drifts(20)},
+        {"name": "baseline: failures of 200 runs beside the first 200: alarmed in 4,000", "unit": "share",
+         "measured": share_of(compared(0.05), 40)},
+        {"name": "the same, 5 to 10 % bad runs: median", "unit": "runs",
+         "measured": median_of(compared(0.10), 40)},
+    ]  # fmt: skip
+    faults: dict[str, dict[str, float]] = {
+        "30 % of the first tool's calls moved": {"away": 0.3}, "60 % moved": {"away": 0.6},
+        "twice the steps": {"longer": 2.0}, "5 to 10 % bad runs": {"bad": 0.10},
+        "5 to 15 %": {"bad": 0.15},
+    }  # fmt: skip
+    for name, fault in faults.items():
+        at = list(played(drifted(**fault), 40))
+        found += [
+            {"name": f"task drift, {name}: found in {RUNS:,} runs", "unit": "share",
+             "measured": sum(one < NEVER for one in at) / 40},
+            {"name": "the same: median", "unit": "runs", "measured": float(statistics.median(at))},
+        ]  # fmt: skip
+    return found
+
+
 def figures() -> list[dict[str, Any]]:
     """Each promise beside what was measured."""
     percent = "share"
@@ -144,6 +176,7 @@ def figures() -> list[dict[str, Any]]:
          "promised_min": 0.70, "measured": share_of(drift(0.05, 0.08, 4_000), 200)},
         {"name": "slow drift, nothing changed: alarms in 10,000", "unit": "alarms",
          "promised_max": 1.0, "measured": false_drifts(100)},
+        *tasks(),
     ]  # fmt: skip
 
 
