@@ -17,6 +17,7 @@ from detectors.divergence import Divergence
 from detectors.error_baseline import ErrorBaseline
 from detectors.error_rate import ErrorRate
 from detectors.exact_loop import ExactLoop
+from detectors.first_time import FirstTime
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
 from detectors.leakage import Leakage
@@ -57,6 +58,7 @@ __all__ = [
     "ErrorBaseline",
     "ErrorRate",
     "ExactLoop",
+    "FirstTime",
     "Json",
     "LatencyBaseline",
     "LatencyQuantile",
@@ -92,6 +94,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "malformed_result": MalformedResult,
     "new_template": NewTemplate,
     "call_rate": CallRate,
+    "first_time": FirstTime,
     "latency": LatencyQuantile,
     "latency_baseline": LatencyBaseline,
     "cost_cap": CostCap,
@@ -168,6 +171,9 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "new_template": Entry("D15", "statistical", "agent x tool", "annotate", "info", soft=True),
     "call_rate": Entry("D03", "rule", "agent x access class", "open", "high"),
+    "first_time": Entry(
+        "D14", "statistical", "agent", "step-up", "medium", "annotate", "info", soft=True
+    ),
     "latency": Entry("D05", "rule", "agent x tool", "throttle", "low", soft=True),
     "latency_baseline": Entry(
         "D05", "statistical", "tool x size class", "annotate", "low", soft=True

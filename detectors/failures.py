@@ -58,6 +58,12 @@ FAILURES: dict[str, Failure] = {
         "The owner set this cap, and each further write may have to be undone.",
         ("ASI02", "ASI08"), ("AML.T0034.002", "AML.T0053"),
     ),
+    "first_time": Failure(
+        "First time", "A tool, a form of arguments or a place that is new where hardly anything is.",
+        "the rarest of tool, form and place", "what the agent has done before",
+        "New is not wrong, and each novelty is told once; a write that is new waits for a person.",
+        ("ASI01", "ASI02"), ("AML.T0053",),
+    ),
     "latency": Failure(
         "Slow tool", "The 95th percentile of the last 20 calls is above 3 times the declared latency.",
         "seconds at the 95th percentile", "at most 3 times the declared latency",

@@ -14,7 +14,7 @@ Part = Literal["model", "prompt", "tools", "code", "memory"]
 # The detectors by name; `detectors.CATALOGUE` has the same, and a test holds the two together.
 Detector = Literal[
     "error_rate", "error_baseline", "malformed_result", "new_template",
-    "call_rate", "latency", "latency_baseline", "cost_cap", "silence",
+    "call_rate", "first_time", "latency", "latency_baseline", "cost_cap", "silence",
     "divergence",
     "exact_loop", "no_progress", "ping_pong", "task_drift",
     "step_vector", "sequence_surprise", "canary_rate", "canary_mix", "shadow_pair",

@@ -17,6 +17,7 @@ from detectors import (
     Deeds,
     ErrorBaseline,
     ErrorRate,
+    FirstTime,
     LatencyBaseline,
     LatencyQuantile,
     MalformedResult,
@@ -168,7 +169,7 @@ def _all_tools() -> ErrorRate:
 @dataclass(slots=True)
 class AgentState:
     """One agent. Bounded by the `_MAX` above; about 3 kB plus 3 kB a tool,
-    up to 12 kB for its usual sequences, 4 kB for what goes before what,
+    up to 12 kB for its usual sequences, 4 kB each for what goes before what and for what is new,
     up to 3.2 kB for how much it does,
     and up to 66 kB for a week of minutes."""
 
@@ -197,6 +198,7 @@ class AgentState:
     progress: dict[str, NoProgress] = field(default_factory=dict)  # by task
     tasks: dict[str, TaskState] = field(default_factory=dict)  # by kind of task
     sequences: SequenceSurprise = field(default_factory=SequenceSurprise)
+    firsts: FirstTime = field(default_factory=FirstTime)
     preceding: SkippedHabit = field(default_factory=SkippedHabit)
     awaited: dict[str, Awaited] = field(default_factory=dict)
     orders: dict[str, None] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from stream import (
     canary,
     changed,
     claiming,
+    firsts,
     handing,
     leaking,
     preceding,
@@ -41,6 +42,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
         yield from sequences.requested(agent, step)
         if not step.spooled:
             yield from preceding.requested(agent, step)
+            yield from firsts.requested(agent, step)
             yield from _taint(agent, step)
             yield from _changed(agent, step)
             yield from leaking.requested(agent, step)
@@ -111,6 +113,7 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
         return
     remembering.wrote(agent, step)
     preceding.completed(agent, step)
+    firsts.completed(agent, step)
     if step.action == "llm":
         changed.called(agent, step)
     yield from _repetition(agent, step)

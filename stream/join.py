@@ -17,6 +17,7 @@ from stream.accounting import checked, concluded, settled
 from stream.authenticity import authentic
 from stream.dead_letters import letter
 from stream.handing import handed
+from stream.manners import manner
 from stream.origins import FOREIGN, IN_CHARGE
 from stream.outputs import Line
 from stream.partition import Marker, Partition, Snapshot
@@ -190,6 +191,7 @@ class Join:
         step = _step(event, "request", spooled, self.partition.now)
         if member.conduct.news and event.name == "tool.request":
             step.claims, step.lost = checked(trace, event.agent_id)
+        step.manner = manner(event) if event.name == "tool.request" else None
         if found is not None:  # a call id that is used again, as some frameworks do
             step.revision = found[1].step.revision + 1
         _ask(step, event)

@@ -273,13 +273,19 @@ def _agreed(agent: AgentState, step: Step, now: float) -> bool:
     return agreed is not None and agreed.fits(step.tool, step.args_hash, now)
 
 
+def _used(agent: AgentState, tool: str) -> bool:
+    """Whether a call of the tool has run; what an older build has seen counts too."""
+    known = agent.tools.get(tool)
+    return agent.firsts.ran(tool) or (known is not None and known.errors.n > 0)
+
+
 def _context(agent: AgentState, step: Step, now: float) -> dict[str, Any]:
     """What rules may read of a call besides its arguments."""
     totals = step.run
     return {
         "tool": step.tool, "access": agent.file.access(step.tool), "environment": step.environment,
         "user": step.user_id, "task": step.task_type, "confidence": step.confidence,
-        "first_time": step.tool not in agent.tools, "calls": totals.calls if totals else 0,
+        "first_time": not _used(agent, step.tool), "calls": totals.calls if totals else 0,
         "cost_usd": totals.cost_micro / 1e6 if totals else 0.0,
         "hour": datetime.fromtimestamp(now, UTC).hour,
         "data_classes": list(step.held.data_classes) if step.held is not None else [],

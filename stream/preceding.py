@@ -54,8 +54,8 @@ def lacking(agent: AgentState, step: Step) -> list[str]:
 
 
 def completed(agent: AgentState, step: Step) -> None:
-    """A call has ended: where it went well, what requires it may follow."""
-    if step.action != "tool" or step.status in ("error", "not_run"):
+    """A call has run: where it went well, what requires it may follow."""
+    if step.action != "tool" or step.status == "error":
         return
     well = agent.run(step.trace_id).deeds.well
     # Beyond the limit only what some tool requires: that is never forgotten.

@@ -47,6 +47,13 @@ class Asked(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     data_classes: tuple[str, ...] = ()  # sensitive data found in the arguments
 
 
+class Manner(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """How a call is made, by 32 bits of keyed hashes: names and kinds of arguments (0: unknown), places."""
+
+    form: int = 0
+    places: list[int] = []
+
+
 Origin = Literal["named", "listed", "ordered", "unknown"]
 
 
@@ -173,6 +180,7 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     at: float = 0.0  # s, broker time of the event behind this record: rates count by it
     spooled: bool = False
     late: bool = False  # came after the life of its trace
+    manner: Manner | None = None  # of a tool's call, where its process tells it
     echo: bool = False  # written for the record only (a revision); decisions ignore it
     run: RunTotals | None = None
     loop: Loop | None = None

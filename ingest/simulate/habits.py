@@ -85,6 +85,13 @@ def _slower(task: work.Task, moment: Moment, random: Random) -> Script:
     return _run(task, random, slow)
 
 
+def _novel(task: work.Task, moment: Moment, random: Random) -> Script:
+    """The usual run, and in the middle a write that this agent has never made."""
+    usual = orderly(task, random)
+    new = replace(work.act(task.writes[0], random), error="", changes=None)
+    return replace(usual, moves=[*usual.moves[:2], new, *usual.moves[2:]])
+
+
 def _thinking(
     task: work.Task, random: Random, calls: int, size: float, price: float,
     tokens: tuple[int, int] = (400, 2400),
@@ -296,6 +303,7 @@ HABITS = (
     _scenario("wandering_task", "task_drift", few, wandering, 210, "support"),
     _scenario("bloated_prompt", "step_vector", thinking, _bloated, 60, "coding"),
     _scenario("dearer_model", "price_mismatch", thinking, _dearer, 12, "refund"),
+    _scenario("new_tool", "first_time", orderly, _novel, 130, "operations", held=("irreversible",)),
     _scenario("growing_context", "context_growth", thinking, _growing, 2, "research"),
     _scenario("dear_run", "run_cost", modest, _dear, 140, "invoices"),
     _scenario("aimless", "no_progress", calm, _aimless, 32, "support", "step-up"),

@@ -5,6 +5,7 @@ from stream.sentences.agents import (
     call_rate,
     detector_health,
     error_rate,
+    first_time,
     latency,
     volume,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "divergence",
     "error_rate",
     "exact_loop",
+    "first_time",
     "held_back",
     "latency",
     "malformed_result",

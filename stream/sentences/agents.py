@@ -51,6 +51,21 @@ def latency(tool: str, evidence: Evidence) -> str:
     )
 
 
+def first_time(tool: str, evidence: Evidence) -> str:
+    """What the agent has not done before, and for how long it could have.
+
+    >>> first_time("db.export", {"observed": "tool", "days": 41.2, "n": 12903, "of": 2100})
+    'First call of `db.export` by this agent in 41 days and 12,903 calls.'
+    >>> first_time("web.fetch", {"observed": "place", "days": 41.2, "n": 12903, "of": 2100})
+    'First call of `web.fetch` to this host or domain in 41 days and 2,100 calls of it or more.'
+    """
+    days = f"{evidence['days']:.0f} days" if evidence["days"] >= 1.5 else "a day"
+    if evidence["observed"] == "tool":
+        return f"First call of `{tool}` by this agent in {days} and {evidence['n']:,} calls."
+    how = "to this host or domain" if evidence["observed"] == "place" else "with such arguments"
+    return f"First call of `{tool}` {how} in {days} and {evidence['of']:,} calls of it or more."
+
+
 def annotation(detector: str, what: str, evidence: Evidence) -> str:
     """A statistical finding: odd, and no more than that.
 

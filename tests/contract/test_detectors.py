@@ -113,6 +113,16 @@ CASES: dict[str, Case] = {
     "call_rate": Case(
         lambda rng, i: (i * 0.1, 1000, 100_000), lambda rng, i: (i * 0.1, 10, 100_000), 500
     ),
+    "first_time": Case(
+        lambda rng, i: (
+            f"tool-{rng.randrange(6)}",
+            rng.randrange(1, 4),
+            [rng.randrange(3)],
+            i * 60.0,
+        ),
+        lambda rng, i: (f"new-{i % 7}", 1, [], i * 60.0),
+        4096,
+    ),
     "latency": Case(
         lambda rng, i: (rng.lognormvariate(0.0, 0.3), 1.5), lambda rng, i: (9.0, 1.5), 800
     ),

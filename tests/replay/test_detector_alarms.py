@@ -45,6 +45,13 @@ class Scenario:
     """False alarms in 20 clean streams of 2,000 observations, at most."""
 
 
+def _fetch(rng: random.Random, i: int) -> Arguments:
+    """Two tools: a database with three hosts, and a search that goes to ever new ones."""
+    if rng.random() < 0.5:
+        return ("web.fetch", 3, [rng.getrandbits(31)], i * 60.0)
+    return ("db.read", 7, [rng.randrange(3)], i * 60.0)
+
+
 def _loop(rng: random.Random, i: int) -> Arguments:
     return (("search:4f:e0", "fetch:9a:77")[i % 2],)
 
@@ -236,6 +243,17 @@ SCENARIOS = {
         found_min=20,
         delay_max=53,
         false_max=0,
+    ),
+    # A tool that reads from three hosts goes to a fourth; one that goes anywhere says nothing.
+    "first_time": Scenario(
+        _fetch,
+        lambda rng, i: ("db.read", 7, [100 + i], i * 60.0),
+        starts=1500,
+        lasts=3,
+        alarms=(1500,),
+        found_min=20,
+        delay_max=1,
+        false_max=4,
     ),
     # A tool declared at 1.5 s slows down six times.
     "latency": Scenario(

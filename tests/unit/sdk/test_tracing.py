@@ -140,6 +140,18 @@ def test_a_model_call_carries_model_hashes_and_usage() -> None:
     assert told.sketches["simhash"] == f"{simhash('Refund it.'):016x}"
 
 
+def test_a_call_tells_the_form_of_its_arguments() -> None:
+    """By a keyed hash that other values do not change; nothing of their text."""
+    with sdk() as sent, sent.fuse.trace() as trace:
+        for args in ({"order": "a-1"}, {"order": "b-2"}, {"order": "a-1", "note": "x"}):
+            with trace.tool("crm.get", args):
+                pass
+
+    one, other, more = (told.sketches["arguments"] for told in sent.events("tool.request"))
+    assert one == other != more
+    assert len(one) == 16
+
+
 def test_values_are_taken_as_they_were() -> None:
     """What the agent changes afterwards in its own objects changes no event."""
     args: dict[str, Any] = {"order": 1, "lines": [1, 2]}

@@ -188,3 +188,11 @@ def test_runs_that_went_wrong_or_came_late_do_not_teach_it(how: dict[str, Any]) 
         assert not learnt(habits.run("crm.find", "crm.pay", **how)) or "end" in how
 
     assert learnt(habits.run("crm.find", "crm.pay"))
+
+
+def test_a_run_of_which_a_part_came_late_is_not_judged() -> None:
+    """What is missing may lie on a disk."""
+    habits, told = Habits(), Told(trace_id=trace_id(999))
+    done(habits.pipe, told, "crm.find", spooled=True)
+
+    assert not learnt(habits.pipe.send(asked(told, tool="crm.pay")))

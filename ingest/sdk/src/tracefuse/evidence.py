@@ -17,6 +17,7 @@ from tracefuse.canonical import NotJSON, canonical, clean, keyed_hash
 from tracefuse.drafts import Draft, Encoded
 from tracefuse.events import KIND_OF, Event, encode
 from tracefuse.fingerprints import fingerprints, leaves
+from tracefuse.manners import form
 from tracefuse.names import called, names
 from tracefuse.orders import COMMANDS, ordered
 from tracefuse.redact import Redactor
@@ -243,6 +244,8 @@ class Witness:
             event.fingerprints_cut = cut or len(items) == LEAVES_MAX or event.truncated
             if name == "tool.request":
                 event.fingerprints += called(self._key, items)
+                told = self._hasher.digest(form(items).encode(errors="replace"))
+                event.sketches = {**event.sketches, "arguments": told[:16]}
             elif name in IN_CHARGE and text:
                 event.fingerprints += names(self._key, text[:NAMED_TEXT_MAX], skip=COMMANDS)
         if not text:
