@@ -40,6 +40,7 @@ from detectors.step_vector import StepVector, step_features
 from detectors.tainted_argument import TaintedArgument
 from detectors.task_drift import TaskDrift
 from detectors.tool_changed import ToolChanged
+from detectors.unplanned_step import UnplannedStep
 from detectors.volume import Volume
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "TaskDrift",
     "ToolChanged",
     "Volume",
+    "UnplannedStep",
     "Walk",
     "step_features",
 ]
@@ -104,6 +106,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "no_progress": NoProgress,
     "ping_pong": PingPong,
     "task_drift": TaskDrift,
+    "unplanned_step": UnplannedStep,
     "step_vector": StepVector,
     "sequence_surprise": SequenceSurprise,
     "series_novelty": SeriesNovelty,
@@ -186,6 +189,9 @@ CATALOGUE: dict[str, Entry] = {
     "ping_pong": Entry("D12", "rule", "trace", "stop-run", "high", "annotate", "medium"),
     "task_drift": Entry(
         "D33", "version", "agent x task", "rollback", "medium", "annotate", "medium"
+    ),
+    "unplanned_step": Entry(
+        "D25", "statistical", "agent", "step-up", "high", "annotate", "low", soft=True
     ),
     "step_vector": Entry("D40", "statistical", "agent x action", "annotate", "low", soft=True),
     "sequence_surprise": Entry(

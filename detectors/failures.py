@@ -113,6 +113,12 @@ FAILURES: dict[str, Failure] = {
         "It costs money and time and may still end; where it was about to write, a person looks.",
         ("ASI08",), ("AML.T0034.002",),
     ),
+    "unplanned_step": Failure(
+        "Unplanned write", "A write that the plan of its run leaves out, of an agent that plans its writes.",
+        "-log10 of the share of writes that the agent's plans leave out", "the plan names what writes",
+        "It was decided after the plan, by whatever was read meanwhile; plans also just change.",
+        ("ASI01", "ASI10"), ("AML.T0053",),
+    ),
     "step_vector": Failure(
         "Unusual step", "Tokens, cost, time and outcome of a step together are rarer than 1 in 1,000.",
         "distance from the agent's own steps", "the quantiles of the agent's last 1,000 steps",

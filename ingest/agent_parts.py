@@ -17,6 +17,7 @@ Detector = Literal[
     "call_rate", "first_time", "latency", "latency_baseline", "cost_cap", "silence",
     "divergence",
     "exact_loop", "no_progress", "ping_pong", "task_drift",
+    "unplanned_step",
     "step_vector", "sequence_surprise", "canary_rate", "canary_mix", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
     "context_growth", "memory_influence", "tool_changed", "skipped_step", "skipped_habit",

@@ -34,6 +34,7 @@ from detectors import (
     StepVector,
     TaskDrift,
     ToolChanged,
+    UnplannedStep,
     Volume,
     Walk,
 )
@@ -225,6 +226,7 @@ class AgentState:
     planted: dict[str, Planted] = field(default_factory=dict)  # by keyed hash
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
     volumes: dict[str, Volume] = field(default_factory=dict)  # by access class; "": of all calls
+    planned: UnplannedStep = field(default_factory=UnplannedStep)
     claims_writes: bool = False  # a run of it has claimed a write
     probes: dict[str, ProbeSet] = field(default_factory=dict)  # by the name of the set
     health: dict[str, Uniformity] = field(default_factory=dict)  # by detector that tells a p

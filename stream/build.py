@@ -60,6 +60,8 @@ _DECIDING = (
     (stream, "origins.py"),
     (stream, "outputs.py"),
     (stream, "partition.py"),
+    (stream, "planning.py"),
+    (stream, "plans.py"),
     (stream, "policy.py"),
     (stream, "preceding.py"),
     (stream, "priors.py"),

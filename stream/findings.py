@@ -17,6 +17,7 @@ from stream import (
     firsts,
     handing,
     leaking,
+    planning,
     preceding,
     progressing,
     remembering,
@@ -48,6 +49,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
             yield from leaking.requested(agent, step)
             yield from remembering.influence(agent, step)
             yield from claiming.requested(agent, step)
+            yield from planning.requested(agent, step)
     if not step.spooled:
         yield from _volume(agent, step)
 

@@ -21,6 +21,7 @@ from stream.manners import manner
 from stream.origins import FOREIGN, IN_CHARGE
 from stream.outputs import Line
 from stream.partition import Marker, Partition, Snapshot
+from stream.plans import Plan
 from stream.probed import begun, mark
 from stream.trace_state import Action, Member, Producer, Trace
 from tracefuse import wire
@@ -189,6 +190,8 @@ class Join:
             if trace.probe is not None:
                 trace.probe.asked(event, new=found is None)
         step = _step(event, "request", spooled, self.partition.now)
+        if event.name == "tool.request" and event.attempt <= 1:  # asked again it is the same call
+            step.planned = member.plan.called(event.tool)
         if member.conduct.news and event.name == "tool.request":
             step.claims, step.lost = checked(trace, event.agent_id)
         step.manner = manner(event) if event.name == "tool.request" else None
@@ -274,6 +277,8 @@ class Join:
         ref = Ref(event.event_id, event.name, sketch if fits else "")
         if event.name == "output" and trace.probe is not None:
             trace.probe.answered(event)
+        if event.name == "plan":
+            trace.member(event.agent_id).plan.declare(event)
         if event.name == "state.after":
             trace.member(event.agent_id).progress.changed(event)
         producer = trace.producer(_producer(event))
@@ -285,6 +290,7 @@ class Join:
         if member.open:
             trace.deadline = inf
             trace.probe = trace.probe or begun(event)
+            member.plan = Plan()  # that of its last run here is over
         elif not any(other.open for other in trace.members.values()):
             trace.deadline = self.partition.now + LINGER_SECONDS
         fact = Run(
@@ -391,7 +397,7 @@ class Join:
         step.src, step.run, step.loop, step.echo = self._take(), totals, loop, echo
         self._emit(step.tenant, step.agent_id, codec.encode(step))
         step.run = step.loop = step.held = step.provenance = None
-        step.claims, step.lost = [], 0
+        step.planned, step.claims, step.lost = None, [], 0
         step.stale, step.crew, step.agents = False, None, 0
         step.form, step.template = None, ""
 

@@ -15,6 +15,7 @@ import msgspec
 from ingest.records import Account, Ref, RunTotals, Step
 from stream.claims import Conduct
 from stream.origins import Origins
+from stream.plans import Plan
 from stream.probed import Watched
 from stream.progress import Progress
 from tracefuse.events import KIND_OF
@@ -143,6 +144,7 @@ class Member(msgspec.Struct, array_like=True):
     open: bool = False
     depth: int = 0  # agents above it
     progress: Progress = msgspec.field(default_factory=Progress)
+    plan: Plan = msgspec.field(default_factory=Plan)
     conduct: Conduct = msgspec.field(default_factory=Conduct)
 
 

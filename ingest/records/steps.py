@@ -131,6 +131,15 @@ class Probed(msgspec.Struct, array_like=True, gc=False, frozen=True):
     missed: list[tuple[str, str]] = []
 
 
+class Planned(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A call under a declared plan: whether that names its tool, and how the run has kept to it so far."""
+
+    named: bool
+    steps: int  # of the plan
+    calls: int  # since it was declared, this one among them
+    distance: int  # changes from the part of the plan that is due to these calls
+
+
 class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=True):
     """One operational action with the reasoning and context that it was decided in.
 
@@ -191,6 +200,7 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
     held: Asked | None = None  # of a request that waits for its verdict
     provenance: Provenance | None = None  # of a request whose arguments hold telling values
+    planned: Planned | None = None  # of a request in a run that has declared its steps
     claims: list[Account] = []  # of a request: tools of which the run claimed what is not so
     lost: int = 0  # with `claims`: events of the run that its process could not send
     probe: str = (

@@ -187,6 +187,25 @@ def _told(task: work.Task, random: Random, invented: int) -> Script:
     return _run(task, random, [*_reads(task, random, 2), *writes, report])
 
 
+def planned(task: work.Task, random: Random) -> Script:
+    """A plan that names its tools, then just these."""
+    return _planned(task, random, stray=False)
+
+
+def _strayed(task: work.Task, moment: Moment, random: Random) -> Script:
+    """Between two planned calls a write that the plan does not name."""
+    return _planned(task, random, stray=True)
+
+
+def _planned(task: work.Task, random: Random, stray: bool) -> Script:
+    last, other = task.writes
+    tools = [*task.reads, *([other] if stray else []), last]
+    acts = [replace(work.act(tool, random), error="", changes=None) for tool in tools]
+    named = tuple(tool.name for tool in tools if tool is not other)
+    acts = [replace(act, latency_ms=_USUAL_MS, forbidden=act.tool == other.name) for act in acts]
+    return _run(task, random, [Say("plan", "Look, then act.", steps=named), *acts])
+
+
 def orderly(task: work.Task, random: Random) -> Script:
     """The tools in the order in which they are always used, the write at the end."""
     tools = [*task.reads, *task.reads, task.writes[-1]]
@@ -309,6 +328,8 @@ HABITS = (
     _scenario("aimless", "no_progress", calm, _aimless, 32, "support", "step-up"),
     _scenario("to_and_fro", "ping_pong", handing, _to_and_fro, 2, "support", "stop-run",
               scope="run", must_stop=True),
+    _scenario("strayed_from_plan", "unplanned_step", planned, _strayed, 50, "operations", "step-up",
+              starts_s=_AFTER_S),
     _scenario("boasting_report", "divergence", telling, _boasting, 2, "support", "stop-run",
               scope="run", must_stop=True, starts_s=_AFTER_S),
     _scenario("unusual_calls", "sequence_surprise", orderly, _disorderly, 130, "operations",

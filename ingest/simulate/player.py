@@ -88,7 +88,7 @@ class Player:
         scale = 1.0 if urgent else self._pace.scale(monotonic())
         match move:
             case Say(name="plan"):
-                trace.plan(move.text)
+                trace.plan(move.text, steps=move.steps)
             case Say():
                 trace.thought(move.text, confidence=move.confidence)
             case Know():

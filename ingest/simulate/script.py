@@ -6,11 +6,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """A cognitive event: ``plan`` or ``thought``, and how sure the agent is (0 to 1)."""
+    """A cognitive event: ``plan`` or ``thought``; how sure the agent is (0 to 1), the tools that it plans."""
 
     name: str
     text: str
     confidence: float | None = None
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

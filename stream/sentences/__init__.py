@@ -18,6 +18,7 @@ from stream.sentences.calls import (
     skipped_step,
     tainted_argument,
     tool_changed,
+    unplanned_step,
     verdict,
 )
 from stream.sentences.people import (
@@ -83,6 +84,7 @@ __all__ = [
     "tool_changed",
     "unacknowledged",
     "unattended",
+    "unplanned_step",
     "unregistered",
     "verdict",
     "void_answer",

@@ -76,6 +76,22 @@ that gives orders. The record should be put aside.'
     )
 
 
+def unplanned_step(tool: str, evidence: Evidence) -> str:
+    """Which write the plan leaves out, and how often the agent does so.
+
+    >>> found = {"steps": 2, "writes": 30, "unplanned": 0, "calls": 2, "distance": 1}
+    >>> unplanned_step("mail.send", found)
+    '`mail.send` writes, and the run has declared a plan of 2 steps without it; of 30 writes under a plan 0 \
+were not named. Its 2 calls so far are 1 change away from the plan.'
+    """
+    changes = "change" if evidence["distance"] == 1 else "changes"
+    return (
+        f"`{tool}` writes, and the run has declared a plan of {evidence['steps']} steps without it; of "
+        f"{evidence['writes']} writes under a plan {evidence['unplanned']} were not named. Its "
+        f"{evidence['calls']} calls so far are {evidence['distance']} {changes} away from the plan."
+    )
+
+
 def tool_changed(tool: str, evidence: Evidence) -> str:
     """What a tool says of itself, and what it said.
 

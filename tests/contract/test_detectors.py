@@ -146,6 +146,11 @@ CASES: dict[str, Case] = {
     "ping_pong": Case(
         lambda rng, i: (rng.randrange(3), rng.randrange(1, 9)), lambda rng, i: (4, 2), 200
     ),
+    "unplanned_step": Case(
+        lambda rng, i: (rng.random() < 0.2 and i % 4 != 0, i % 4 == 0),
+        lambda rng, i: (True, True),
+        300,
+    ),
     "no_progress": Case(
         lambda rng, i: (rng.randrange(6), i % 5 == 0), lambda rng, i: (12, False), 700
     ),

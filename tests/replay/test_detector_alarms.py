@@ -332,6 +332,17 @@ SCENARIOS = {
         delay_max=6,
         false_max=0,
     ),
+    # Every fourth call writes, and the plan names it; then one is not named.
+    "unplanned_step": Scenario(
+        lambda rng, i: (i % 4 != 0 and rng.random() < 0.3, i % 4 == 0),
+        lambda rng, i: (True, True),
+        starts=400,
+        lasts=3,
+        alarms=(400,),
+        found_min=20,
+        delay_max=0,
+        false_max=0,
+    ),
     # Runs of five calls, now and then two of them for nothing; then one goes round and round.
     "no_progress": Scenario(
         lambda rng, i: (rng.choice((0, 0, 0, 1, 2)), i % 5 == 4),

@@ -390,3 +390,15 @@ def test_calls_that_write_wait_for_the_first_commands(monkeypatch: pytest.Monkey
             pass
 
     assert [e.status for e in sent.events("tool.result")] == ["ok", "not_run", "ok"]
+
+
+def test_a_plan_may_name_its_steps() -> None:
+    """The tools travel in clear, as those of calls do; the text stays a sketch."""
+    with sdk() as sent, sent.fuse.trace() as trace:
+        trace.plan("Look, then refund.", confidence=0.5, steps=["crm.find", "crm.refund"])
+        trace.plan("Think again.")
+
+    first, second = (e for e in sent.events() if e.name == "plan")
+    assert (first.attrs, second.attrs) == ({"steps": ["crm.find", "crm.refund"]}, {})
+    assert first.confidence == 0.5
+    assert first.sketches["simhash"] == f"{simhash('Look, then refund.'):016x}"

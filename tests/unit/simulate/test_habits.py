@@ -10,7 +10,7 @@ from ingest.simulate import work
 from ingest.simulate.process import Work
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenarios import DEMO, REST, SCENARIOS
-from ingest.simulate.script import Act, Ask, Hand, Script, Tell
+from ingest.simulate.script import Act, Ask, Hand, Say, Script, Tell
 from stream.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, Told, signals, trace_id
 from tracefuse.events import Event
@@ -67,6 +67,8 @@ def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Even
             made += [asked, answered]
         elif isinstance(move, Hand):
             made.append(one("handoff", attrs={"to": move.to}))
+        elif isinstance(move, Say):
+            made.append(one(move.name, attrs={"steps": list(move.steps)} if move.steps else {}))
         elif isinstance(move, Tell):
             made.append(one("claim", tool=move.tool, attrs={"times": move.times}))
         elif isinstance(move, Ask):

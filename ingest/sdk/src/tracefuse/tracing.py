@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 # Documents that one retrieval names.
 DOCUMENTS_MAX = 64
+# Steps that one plan names; one that names more than the pipeline reads (24) is no plan there.
+STEPS_MAX = 32
 # What a claim may call a call that did not succeed.
 _FAILED = frozenset({"error", "failed", "failure", "not_run"})
 
@@ -131,8 +133,20 @@ class Trace(Span):
             name = f"x.{name}"  # the list of names is closed
         self._point(name[:WORD_MAX], self._fuse.snapshot(documents), extra)
 
-    def plan(self, text: str, confidence: float | None = None) -> None:
-        self._think("plan", text, confidence)
+    def plan(self, text: str, confidence: float | None = None, steps: Sequence[str] = ()) -> None:
+        """What it is about to do; its text leaves as a sketch only.
+
+        Parameters
+        ----------
+        steps
+            Names of the tools that it is about to use, in their order; they leave in clear. A write that
+            they do not name is held against the agent's habit. A later plan with steps replaces them.
+        """
+        names = [str(step)[:WORD_MAX] for step in steps[:STEPS_MAX]]
+        extra: dict[str, Any] = {} if confidence is None else {"confidence": float(confidence)}
+        if names:
+            extra["attrs"] = {"steps": names}
+        self._point("plan", text if type(text) is str else self._fuse.snapshot(text), extra or None)
 
     def thought(self, text: str, confidence: float | None = None) -> None:
         self._think("thought", text, confidence)
