@@ -41,6 +41,7 @@ from detectors.tainted_argument import TaintedArgument
 from detectors.task_drift import TaskDrift
 from detectors.tool_changed import ToolChanged
 from detectors.unplanned_step import UnplannedStep
+from detectors.unsupported_claim import UnsupportedClaim
 from detectors.volume import Volume
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     "ToolChanged",
     "Volume",
     "UnplannedStep",
+    "UnsupportedClaim",
     "Walk",
     "step_features",
 ]
@@ -107,6 +109,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "ping_pong": PingPong,
     "task_drift": TaskDrift,
     "unplanned_step": UnplannedStep,
+    "unsupported_claim": UnsupportedClaim,
     "step_vector": StepVector,
     "sequence_surprise": SequenceSurprise,
     "series_novelty": SeriesNovelty,
@@ -193,6 +196,7 @@ CATALOGUE: dict[str, Entry] = {
     "unplanned_step": Entry(
         "D25", "statistical", "agent", "step-up", "high", "annotate", "low", soft=True
     ),
+    "unsupported_claim": Entry("D28", "statistical", "agent x task", "annotate", "low", soft=True),
     "step_vector": Entry("D40", "statistical", "agent x action", "annotate", "low", soft=True),
     "sequence_surprise": Entry(
         "D13", "statistical", "agent x task type", "step-up", "high", "annotate", "low", soft=True

@@ -19,7 +19,7 @@ class UnplannedStep(StatisticalDetector):
     Notes
     -----
     Score: -log10 of that share for a write that the plan does not name, else 0, in [0, 3.1]; fires from
-    1.3: one write in twenty. Needs 20 calls under a plan, and 100 more before it alarms. 0.2 kB, 0.6 µs.
+    1.3: one write in twenty. Needs 20 calls under a plan, and 100 more before it alarms. 0.2 kB, 0.2 µs.
 
     Examples
     --------

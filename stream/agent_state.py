@@ -35,6 +35,7 @@ from detectors import (
     TaskDrift,
     ToolChanged,
     UnplannedStep,
+    UnsupportedClaim,
     Volume,
     Walk,
 )
@@ -227,6 +228,7 @@ class AgentState:
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
     volumes: dict[str, Volume] = field(default_factory=dict)  # by access class; "": of all calls
     planned: UnplannedStep = field(default_factory=UnplannedStep)
+    answers: dict[str, UnsupportedClaim] = field(default_factory=dict)  # by task
     claims_writes: bool = False  # a run of it has claimed a write
     probes: dict[str, ProbeSet] = field(default_factory=dict)  # by the name of the set
     health: dict[str, Uniformity] = field(default_factory=dict)  # by detector that tells a p
@@ -288,6 +290,14 @@ class AgentState:
         if known is None:
             name = name if len(self.tasks) < TASKS_MAX else ""
             known = self.tasks.setdefault(name, TaskState())
+        return known
+
+    def answer(self, task: str) -> UnsupportedClaim:
+        """How answers of a task usually are. Names come from the agent: only the first ones count apart."""
+        known = self.answers.get(task)
+        if known is None:
+            task = task if len(self.answers) < TASKS_MAX else ""
+            known = self.answers.setdefault(task, UnsupportedClaim())
         return known
 
     def vector(self, action: str) -> StepVector:

@@ -16,7 +16,7 @@ import msgspec
 from ingest.records import Account, Step
 from tracefuse.events import Event
 
-# 23 bytes each in a snapshot; an agent that claims nothing keeps 0.5 kB of one run at most.
+# 20 bytes each in a snapshot; an agent that claims nothing keeps 0.3 kB of an ordinary run.
 DEEDS_KEPT = 12
 TOOLS_MAX = 16
 NAME_MAX = 64  # characters of a tool's name; one with a longer name is not judged
@@ -58,8 +58,8 @@ class Conduct(msgspec.Struct, array_like=True):
 
     Notes
     -----
-    0.7 µs a call; a run that claims is checked in some 5 µs a claim. It fails on claims that tell less than
-    they seem to: without arguments or a call id, one call of a tool is as good as another.
+    1 µs a call, 4 µs once more were made than are kept; a claim is checked in some 10 µs. It fails on claims
+    that tell less than they seem to: without arguments or an id, one call of a tool is as good as another.
     """
 
     tools: list[str] = []
@@ -70,6 +70,11 @@ class Conduct(msgspec.Struct, array_like=True):
     claimed: int = 0
     news: bool = False  # something was claimed since the last check
     lost: int = 0  # events of the run that its process could not send
+
+    @property
+    def acted(self) -> bool:
+        """Whether a call of a tool has ended in this run."""
+        return bool(self.deeds or self.counted)
 
     def did(self, step: Step, source: str) -> None:
         """A call of a tool has ended, as the agent's process or a witness reports it."""
@@ -184,15 +189,20 @@ class Conduct(msgspec.Struct, array_like=True):
 
     def _place(self, tool: str) -> int:
         """A tool's place among those of the trace; -1 for one too many: nothing of it is judged."""
-        if tool not in self.tools:
-            if len(self.tools) == TOOLS_MAX or not 0 < len(tool) <= NAME_MAX:
-                return -1
-            self.tools.append(tool)
-        return self.tools.index(tool)
+        tools = self.tools
+        if tool in tools:
+            return tools.index(tool)
+        if len(tools) == TOOLS_MAX or not 0 < len(tool) <= NAME_MAX:
+            return -1
+        tools.append(tool)
+        return len(tools) - 1
 
     def _forget(self) -> None:
         """Count the oldest call of the tool that is called most: reads are more than writes."""
-        often = Counter(deed.tool for deed in self.deeds.values()).most_common(1)[0][0]
+        calls = [0] * len(self.tools)
+        for place, *_ in self.deeds.values():
+            calls[place] += 1
+        often = calls.index(max(calls))
         oldest = next(call for call, deed in self.deeds.items() if deed.tool == often)
         _count(self.counted, often, self.deeds.pop(oldest).outcome)
 

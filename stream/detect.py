@@ -29,6 +29,7 @@ from ingest.records import (
 )
 from ingest.topics import DLQ, INBOX
 from stream import (
+    answering,
     canary,
     claiming,
     drifting,
@@ -244,6 +245,8 @@ class Detect:
         if fact.phase != "start":
             open_run = agent.runs.get(fact.trace_id)
             for finding in claiming.run_ended(agent, open_run, fact):
+                self._commanding.found(agent, fact, finding)
+            for finding in answering.run_ended(agent, open_run, fact):
                 self._commanding.found(agent, fact, finding)
         if fact.phase == "after":
             return  # no sign of life: the agent may be gone by now

@@ -23,6 +23,7 @@ from stream.outputs import Line
 from stream.partition import Marker, Partition, Snapshot
 from stream.plans import Plan
 from stream.probed import begun, mark
+from stream.support import SPOKEN
 from stream.trace_state import Action, Member, Producer, Trace
 from tracefuse import wire
 from tracefuse.errors import DecodeError
@@ -165,6 +166,9 @@ class Join:
             return trace.origins.read(event)
         if event.name in IN_CHARGE and not trace.member(event.agent_id).depth:
             trace.origins.hear(event)
+            trace.support.more |= event.fingerprints_cut
+        elif event.name not in SPOKEN:
+            trace.support.know(event)
         return False
 
     def _requested(self, trace: Trace, event: Event, spooled: bool) -> None:
@@ -277,6 +281,10 @@ class Join:
         ref = Ref(event.event_id, event.name, sketch if fits else "")
         if event.name == "output" and trace.probe is not None:
             trace.probe.answered(event)
+        if event.name == "output":
+            member = trace.member(event.agent_id)
+            called = member.conduct.acted
+            member.answer = trace.support.answered(event, trace.origins, called)
         if event.name == "plan":
             trace.member(event.agent_id).plan.declare(event)
         if event.name == "state.after":
@@ -302,6 +310,7 @@ class Join:
             probe=trace.probe.name if trace.probe is not None else mark(event),
         )  # fmt: skip
         if not member.open:
+            fact.answer, member.answer = member.answer, None
             fact.claims, fact.lost = concluded(trace, event)
         if trace.probe is not None and not member.open:
             fact.probed = trace.probe.ended(event, member.totals)

@@ -4,6 +4,8 @@ What the user and the system say is the order; what tools, documents and memorie
 wrote it. An argument that stands in data alone was chosen by whoever wrote that.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ingest.records import Kept, Origin, Provenance, Value
@@ -139,6 +141,12 @@ class Origins(msgspec.Struct, array_like=True):
             named, list(values.values())[:VALUES_KEPT], bool(self.ordered),
             self.source, event.fingerprints_cut, self._recalled(found, hosts),
         )  # fmt: skip
+
+    def of(self, found: list[Fingerprint]) -> Iterator[tuple[Fingerprint, Origin]]:
+        """Each value with where it was met."""
+        hosts = _hosts(found)
+        for one in found:
+            yield one, self._origin(one, hosts)
 
     def _origin(self, one: Fingerprint, hosts: dict[str, int]) -> Origin:
         number = number_of(one.hash)

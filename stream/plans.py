@@ -17,8 +17,9 @@ class Plan(msgspec.Struct, array_like=True):
 
     Notes
     -----
-    2 µs a call of a run with a plan, 0.1 µs of any other. 20 bytes a step in a snapshot, and one beside
-    it: the last row of the edit distance (Wagner and Fischer, J. ACM 21, 1974), which is all it takes.
+    3 µs a call of a run with a plan of 8 steps, 0.1 µs of one without. 0.4 kB in a snapshot where a plan is
+    as long as it may be, most of it names; of the edit distance (Wagner and Fischer, J. ACM 21, 1974) it
+    keeps the last row, which is all it takes.
     """
 
     steps: list[str] = []

@@ -12,12 +12,13 @@ from math import inf
 
 import msgspec
 
-from ingest.records import Account, Ref, RunTotals, Step
+from ingest.records import Account, Answered, Ref, RunTotals, Step
 from stream.claims import Conduct
 from stream.origins import Origins
 from stream.plans import Plan
 from stream.probed import Watched
 from stream.progress import Progress
+from stream.support import Support
 from tracefuse.events import KIND_OF
 
 # Actions of a producer that a late event may still change. A snapshot of a trace stays near 10 kB.
@@ -145,6 +146,7 @@ class Member(msgspec.Struct, array_like=True):
     depth: int = 0  # agents above it
     progress: Progress = msgspec.field(default_factory=Progress)
     plan: Plan = msgspec.field(default_factory=Plan)
+    answer: Answered | None = None  # the newest of its run
     conduct: Conduct = msgspec.field(default_factory=Conduct)
 
 
@@ -161,6 +163,7 @@ class Trace(msgspec.Struct, array_like=True):
     seen: dict[int, None] = {}
     origins: Origins = msgspec.field(default_factory=Origins)
     handoffs: list[str] = []  # the last 32, each by what it was about
+    support: Support = msgspec.field(default_factory=Support)
     unsettled: dict[str, tuple[str, int]] = {}  # agents whose claims wait; how their runs ended
     probe: Watched | None = None  # where the trace is a probe's
 

@@ -131,6 +131,16 @@ class Probed(msgspec.Struct, array_like=True, gc=False, frozen=True):
     missed: list[tuple[str, str]] = []
 
 
+class Answered(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What an answer names that its run has met nowhere: ids and addresses, numbers, the first of them."""
+
+    task: str
+    called: bool  # some tool was called before it
+    ids: int
+    numbers: int
+    values: list[Value] = []
+
+
 class Planned(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """A call under a declared plan: whether that names its tool, and how the run has kept to it so far."""
 
@@ -222,6 +232,7 @@ class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True)
     spooled: bool = False
     run: RunTotals | None = None
     shadow_of: str = ""  # trace id of the run that a shadow repeats
+    answer: Answered | None = None  # the newest of the run
     claims: list[Account] = []  # each tool of which the run claims something, or left it out
     lost: int = 0  # events of the run that its process could not send
     probe: str = ""  # set and id, where it is a probe

@@ -187,6 +187,25 @@ def _told(task: work.Task, random: Random, invented: int) -> Script:
     return _run(task, random, [*_reads(task, random, 2), *writes, report])
 
 
+def knowing(task: work.Task, random: Random) -> Script:
+    """What the answer names was looked up."""
+    return _answered(task, random, known=True)
+
+
+def _making_up(task: work.Task, moment: Moment, random: Random) -> Script:
+    """The answer names two cases that no result has told."""
+    return _answered(task, random, known=False)
+
+
+def _answered(task: work.Task, random: Random, known: bool) -> Script:
+    case, other = (f"case-{random.getrandbits(40):010x}7" for _ in range(2))
+    read = replace(
+        work.act(task.reads[0], random), error="", result={"case": case}, latency_ms=_USUAL_MS
+    )
+    answer = f"See {case}." if known else f"See {case}, {other} and {other}9."
+    return replace(_run(task, random, [read]), answer=answer)
+
+
 def planned(task: work.Task, random: Random) -> Script:
     """A plan that names its tools, then just these."""
     return _planned(task, random, stray=False)
@@ -330,6 +349,7 @@ HABITS = (
               scope="run", must_stop=True),
     _scenario("strayed_from_plan", "unplanned_step", planned, _strayed, 50, "operations", "step-up",
               starts_s=_AFTER_S),
+    _scenario("made_up_answer", "unsupported_claim", knowing, _making_up, 130, "research"),
     _scenario("boasting_report", "divergence", telling, _boasting, 2, "support", "stop-run",
               scope="run", must_stop=True, starts_s=_AFTER_S),
     _scenario("unusual_calls", "sequence_surprise", orderly, _disorderly, 130, "operations",

@@ -44,6 +44,7 @@ from stream.sentences.runs import (
     sequence_surprise,
     silence,
     skipped_habit,
+    unsupported_claim,
 )
 from stream.sentences.versions import canary, canary_mix, changed, shadow, task_drift
 
@@ -86,6 +87,7 @@ __all__ = [
     "unattended",
     "unplanned_step",
     "unregistered",
+    "unsupported_claim",
     "verdict",
     "void_answer",
     "void_judgement",

@@ -156,3 +156,29 @@ def _differs(record: Evidence) -> str:
     )
     why = f" ({why})" if why else ""
     return f"`{record['tool']}` {record['claimed']} claimed, {record['done']} done{why}"
+
+
+def unsupported_claim(evidence: Evidence) -> str:
+    """What an answer names and the run has met nowhere, or that nothing was looked up for it.
+
+    >>> seen = {"observed": 2, "ids": 1, "numbers": 0, "values": [["id", "", 9, 17]], "task": "refund",
+    ...     "without_call": False, "answers": 150, "calls_made": 1.0}
+    >>> unsupported_claim(seen)
+    'The answer names 1 id or address (id) and 0 numbers that stand in no order, result or call of the run; \
+of 150 answers of `refund` fewer than 1 in 100 name as much.'
+    """
+    of_task = f" of `{evidence['task']}`" if evidence["task"] else ""
+    bare = "" if not evidence["without_call"] else "It was given without any call of a tool."
+    share = f"{evidence['calls_made']:.0%}".replace("%", " %")
+    if not evidence["observed"]:
+        return (
+            f"The answer was given without any call of a tool; {share} of {evidence['answers']} runs"
+            f"{of_task} made one."
+        )
+    classes = ", ".join(dict.fromkeys(value[0] for value in evidence["values"])) or "none"
+    ids = "id or address" if evidence["ids"] == 1 else "ids or addresses"
+    return (
+        f"The answer names {evidence['ids']} {ids} ({classes}) and {evidence['numbers']} numbers that stand "
+        f"in no order, result or call of the run; of {evidence['answers']} answers{of_task} fewer than 1 in "
+        f"100 name as much. {bare}"
+    ).rstrip()

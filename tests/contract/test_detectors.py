@@ -135,6 +135,9 @@ CASES: dict[str, Case] = {
         300,
     ),
     "silence": Case(_silence, lambda rng, i: (False, i * 0.1 + 60.0), 300),
+    "unsupported_claim": Case(
+        lambda rng, i: (rng.randrange(3), rng.random() < 0.2), lambda rng, i: (8, False), 500
+    ),
     "divergence": Case(
         lambda rng, i: ([("unclaimed_write", 0), ("arguments", 0)], rng.random() < 0.1),
         lambda rng, i: ([("arguments", 1), ("not_executed", 1)],),

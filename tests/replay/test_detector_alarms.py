@@ -299,6 +299,17 @@ SCENARIOS = {
         delay_max=6,
         false_max=0,
     ),
+    # Answers with a computed sum now and then; then one with ids that nobody told.
+    "unsupported_claim": Scenario(
+        lambda rng, i: (int(rng.random() < 0.3), rng.random() < 0.1),
+        lambda rng, i: (6, False),
+        starts=400,
+        lasts=3,
+        alarms=(400,),
+        found_min=20,
+        delay_max=0,
+        false_max=1,
+    ),
     # A run says that it did what it never did.
     "divergence": Scenario(
         lambda rng, i: ([("arguments", int(rng.random() < 0.05)), ("not_executed", 0)], False),

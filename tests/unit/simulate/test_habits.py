@@ -96,8 +96,8 @@ def found(role: Role) -> tuple[int, int]:
     return said[0], said[1]
 
 
-# These two are about values in texts, which the SDK alone sees: the demo plays them.
-OF_TEXTS = {"injected_order", "poisoned_memory"}
+# These are about values in texts, which the SDK alone sees: the demo plays them.
+OF_TEXTS = {"injected_order", "poisoned_memory", "made_up_answer"}
 PLAYED = [role for role in ROLES if role.scenario not in OF_TEXTS]
 
 

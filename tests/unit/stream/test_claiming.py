@@ -314,6 +314,16 @@ def test_a_call_under_way_may_be_the_one(agent: Agent) -> None:
     assert told(agent.pipe.out) == []
 
 
+def test_of_a_call_that_never_ends_nobody_knows(agent: Agent) -> None:
+    """Its agent says that it was done; nothing tells otherwise, not even a minute later."""
+    agent.say("tool.request", {"n": 1}, tool=REFUND, call_id="lost")
+    agent.claim()
+    assert agent.end() == []
+    agent.pipe.wait(62.0)
+
+    assert told(agent.pipe.out) == []
+
+
 def test_with_several_processes_it_is_said_a_while_after_the_end(agent: Agent) -> None:
     """What another process has not told yet may explain it; a minute later nothing does."""
     other = Agent(agent.pipe, boot="b2")
@@ -356,6 +366,17 @@ def test_a_second_run_of_the_agent_in_the_trace_claims_for_itself(agent: Agent) 
     agent.claim(MAIL)
 
     assert (first, agent.end()) == ([], [])
+
+
+def test_a_lie_is_told_once(agent: Agent) -> None:
+    """The next run of the agent in the same trace answers for its own claims alone."""
+    agent.claim()
+    first = agent.end()
+    agent.begin()
+    agent.call(MAIL)
+    agent.claim(MAIL)
+
+    assert (len(first), agent.end()) == (1, [])
 
 
 def test_a_witness_outside_wins() -> None:
@@ -429,7 +450,7 @@ def test_rare_calls_keep_their_details() -> None:
 
 
 def test_its_state_is_small_and_bounded() -> None:
-    """No claims: at most 0.6 kB a run; absurd claims cost 1 kB more and no time."""
+    """However many calls and claims of however many tools: 1.1 kB, most of it names, and 0.5 kB of claims."""
     conduct = Conduct()
     for n in range(500):
         conduct.did(
@@ -437,16 +458,17 @@ def test_its_state_is_small_and_bounded() -> None:
         )
     quiet = len(msgspec.msgpack.encode(conduct))
     told_of = Told()
-    for n in range(500):
-        conduct.claim(told_of(
-            "claim", tool=f"tool-{n % 40:02d}.of.some.server", args_hash=f"a{n}", call_id=f"c{n}",
-            attrs={"times": 10**12},
-        ))  # fmt: skip
+    for n in range(CLAIMED_MAX):
+        tool = f"tool-{n % 40:02d}.of.some.server"
+        conduct.claim(told_of("claim", tool=tool, args_hash=f"a{n}", call_id=f"c{n}"))
+    claims = len(msgspec.msgpack.encode(conduct)) - quiet
+    conduct.claim(told_of("claim", tool="tool-01.of.some.server", attrs={"times": 10**12}))
 
     assert len(conduct.tools) == TOOLS_MAX
     assert quiet <= 1100  # 16 names of 22 characters are 0.4 kB of it
-    assert len(msgspec.msgpack.encode(conduct)) - quiet <= 1024
-    assert conduct.accounts([], {}, ended=True) == []
+    assert claims <= 512
+    assert len(msgspec.msgpack.encode(conduct)) - quiet <= 512
+    assert sum(one.claimed for one in conduct.accounts([], {}, ended=True)) <= CLAIMED_MAX
 
 
 def test_who_claims_too_much_hides_nothing_by_it(agent: Agent) -> None:
