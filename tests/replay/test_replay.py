@@ -99,7 +99,8 @@ def test_without_the_law_it_fails(
     settings, keys = stack
     processes = Processes(settings, tmp_path, ("tests.replay.broken_worker", broken))
     try:
-        kills = 3 if broken == "no_src" else 0
+        # What is applied twice must change a decision: so many repeats that it hardly can't.
+        kills = 6 if broken == "no_src" else 0
         play(settings, keys, processes, kills, seed=2, rebalance=False, pause=SELDOM)
         time.sleep(8.0 if broken != "no_src" else 3.0)
     finally:
