@@ -25,14 +25,12 @@ from ingest.topics import DLQ, EVENTS, INBOX, PARTITIONS
 from stream.build import build
 from stream.dead_letters import TooManyDeadLetters
 from stream.lag import LAG_SECONDS, Lag
+from stream.watchdog import SESSION_SECONDS, Seen, Watchdog
 from stream.worker import Record, Worker, cores
 
 log = logging.getLogger("tracefuse.worker")
 
 GROUP = "tracefuse-worker"
-# A killed worker blocks its partitions so long, unless it comes back as itself.
-SESSION_SECONDS = 12.0
-STUCK_SECONDS = 60.0  # ticks come twice a second: no record for a minute means that nothing is read
 BATCH = 500
 # Records in memory between broker and handler, for each topic; beyond that their partitions pause.
 BUFFER = 2000
@@ -44,9 +42,16 @@ class App(faust.App):
     """Faust's app whose consumer starts where the checkpoint says, after every rebalance."""
 
     worker: Worker
+    _reading: Any = None
+
+    @property
+    def coordinated(self) -> bool:
+        """Whether the client knows who coordinates its group, to whom its heartbeats go."""
+        client = self._reading and self._reading._thread._consumer
+        return client is None or client._coordinator.coordinator_id is not None
 
     def _new_consumer(self) -> Any:
-        consumer = super()._new_consumer()
+        consumer = self._reading = super()._new_consumer()
         seek_to_commit: Callable[[], Awaitable[None]] = consumer.perform_seek
 
         async def perform_seek() -> None:
@@ -164,19 +169,16 @@ def _record(message: Any) -> Record:
     )
 
 
-def watch(worker: Worker) -> None:
-    """End a process that was stopped past its session, or that reads nothing any more."""
-    beaten, seen, since = time.monotonic(), -1, time.monotonic()
+def watch(app: App, worker: Worker) -> None:
+    """End a process that is of no more use: others own its partitions, or soon will."""
+    dog = Watchdog(time.monotonic())
     while True:
         time.sleep(0.25)
-        now = time.monotonic()
-        if now - beaten > 0.8 * SESSION_SECONDS:
-            os._exit(75)  # others own our partitions by now; nothing of ours may be written
-        if worker.processed != seen:
-            seen, since = worker.processed, now
-        elif seen > 0 and now - since > STUCK_SECONDS and worker.owns:
-            os._exit(75)
-        beaten = now
+        seen = Seen(worker.processed, worker.owns, app.coordinated, app.should_stop)
+        if why := dog.why(time.monotonic(), seen):
+            # Nothing of ours may be written any more, so nothing is closed in order either.
+            log.critical("The worker ends: %s. Its next start goes on at the checkpoint.", why)
+            os._exit(os.EX_TEMPFAIL)
 
 
 def main() -> None:
@@ -186,8 +188,8 @@ def main() -> None:
     keys = load_keys(settings.keys_folder)
     worker = Worker(settings, keys, cores(keys))
     metrics.serve(settings, "worker", build())
-    threading.Thread(target=watch, args=(worker,), daemon=True).start()
     app = create_app(settings, worker, instance)
+    threading.Thread(target=watch, args=(app, worker), daemon=True).start()
     app.finalize()
     garbage.rare()
     # Faust's own `-L uvloop` is read when faust is imported, before this line.

@@ -3,12 +3,16 @@
 Run: ``python -m tests.faults.careless_worker NAME``, one of `WAYS`.
 """
 
+import asyncio
 import contextlib
 import pickle
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 
 from ingest.topics import DLQ
@@ -86,7 +90,38 @@ def resigned() -> None:
     Worker.lost = lost  # type: ignore[method-assign]
 
 
-WAYS = {way.__name__: way for way in (limitless, unconfirmed, older, stubborn, forgetful, resigned)}
+def clinging() -> None:
+    """Its client of Kafka never lets go of the broker."""
+
+    async def stop(self: AIOKafkaConsumer) -> None:
+        await asyncio.Event().wait()
+
+    AIOKafkaConsumer.stop = stop
+
+
+def forgotten() -> None:
+    """Some seconds after its start its client knows no coordinator any more, and looks for none."""
+    honest, until = GroupCoordinator.ensure_coordinator_known, time.monotonic() + 8.0
+
+    async def ensure(self: GroupCoordinator) -> None:
+        if time.monotonic() > until:
+            self.coordinator_dead()
+            await asyncio.Event().wait()
+        await honest(self)
+
+    GroupCoordinator.ensure_coordinator_known = ensure
+
+
+def unwatched() -> None:
+    """The same, and nobody looks at it."""
+    forgotten()
+    app.watch = lambda *_: None
+
+
+_WAYS = (
+    limitless, unconfirmed, older, stubborn, forgetful, resigned, clinging, forgotten, unwatched,
+)  # fmt: skip
+WAYS = {way.__name__: way for way in _WAYS}
 
 if __name__ == "__main__":
     WAYS[sys.argv[1]]()

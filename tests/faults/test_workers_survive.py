@@ -18,6 +18,7 @@ from ingest.reading import reader
 from ingest.settings import Settings
 from ingest.topics import CONTROL, EVENTS, PARTITIONS
 from stream import checkpoint, replay
+from stream.watchdog import ENDING_SECONDS, UNKNOWN_SECONDS
 from tests.workers import Poured, Processes, pour, verified
 from tracefuse import control
 from tracefuse.control import Command
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.kafka
 Stack = tuple[Settings, Keys]
 # Two ticks a second, and a worker that hears nothing else saves every ten seconds.
 TAIL = 60
+CARELESS = "tests.faults.careless_worker"
 
 
 async def lines_in(settings: Settings, topic: str) -> int:
@@ -109,6 +111,44 @@ def test_a_broker_restart(stack: Stack, fresh_broker: Broker, tmp_path: Path) ->
     assert poured.acked > 5_000
     assert poured.acked <= stored <= poured.sent
     assert report.exit_code == replay.SAME, replay.words(report)
+
+
+def test_a_worker_ends_when_it_is_told(stack: Stack, tmp_path: Path) -> None:
+    """One whose client never lets go of the broker has ended in ten seconds all the same."""
+    settings, _ = stack
+    processes = Processes(settings, tmp_path, (CARELESS, "clinging"))
+    processes.start("w1")
+    try:
+        time.sleep(8.0)
+        assert processes.running["w1"].poll() is None, processes.log("w1")
+        processes.running["w1"].terminate()
+        ended = processes.running["w1"].wait(ENDING_SECONDS + 8.0)
+    finally:
+        processes.stop()
+
+    assert ended == os.EX_TEMPFAIL, processes.log("w1")
+
+
+@pytest.mark.parametrize(("worker", "ends"), [("forgotten", True), ("unwatched", False)])
+def test_a_worker_that_its_group_has_lost(
+    stack: Stack, tmp_path: Path, worker: str, ends: bool
+) -> None:
+    """One that reads on while its heartbeats reach nobody ends; unwatched it goes on for ever."""
+    settings, _ = stack
+    processes = Processes(settings, tmp_path, (CARELESS, worker))
+    processes.start("w1")
+    deadline = time.monotonic() + UNKNOWN_SECONDS + 15.0
+    try:
+        while processes.running["w1"].poll() is None and time.monotonic() < deadline:
+            time.sleep(0.5)
+        ended = processes.running["w1"].poll()
+    finally:
+        if ended is None:
+            processes.kill("w1")
+        processes.running.clear()
+
+    assert ended == (os.EX_TEMPFAIL if ends else None), processes.log("w1")
+    assert ("its group has lost it" in processes.log("w1")) == ends
 
 
 async def behind(settings: Settings, keys: Keys) -> list[int]:
@@ -220,9 +260,6 @@ def test_a_stop_outlives_its_worker(stack: Stack, tmp_path: Path) -> None:
         assert after[key].state in ("open", "half_open"), "nobody said that it may go on"
         assert after[key].term > command.term
         assert after[key].epoch >= command.epoch
-
-
-CARELESS = "tests.faults.careless_worker"
 
 
 @pytest.mark.parametrize(
