@@ -47,8 +47,9 @@ class App(faust.App):
     @property
     def coordinated(self) -> bool:
         """Whether the client knows who coordinates its group, to whom its heartbeats go."""
-        client = self._reading and self._reading._thread._consumer
-        return client is None or client._coordinator.coordinator_id is not None
+        client = None if self._reading is None else self._reading._thread._consumer
+        group = None if client is None else client._coordinator  # before its start it has none
+        return group is None or group.coordinator_id is not None
 
     def _new_consumer(self) -> Any:
         consumer = self._reading = super()._new_consumer()

@@ -1,7 +1,11 @@
 """When a worker must end by itself, and when it must not."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from stream.app import App
 from stream.watchdog import (
     ENDING_SECONDS,
     SESSION_SECONDS,
@@ -11,6 +15,23 @@ from stream.watchdog import (
 )
 from stream.watchdog import Seen as Look
 
+
+def reading(coordinator: int | None) -> SimpleNamespace:
+    """A consumer as Faust keeps it, whose group has this coordinator."""
+    client = SimpleNamespace(_coordinator=SimpleNamespace(coordinator_id=coordinator))
+    return SimpleNamespace(_thread=SimpleNamespace(_consumer=client))
+
+
+GROUPS = {
+    "no consumer yet": (None, True),
+    "no client yet": (SimpleNamespace(_thread=SimpleNamespace(_consumer=None)), True),
+    "not started": (
+        SimpleNamespace(_thread=SimpleNamespace(_consumer=SimpleNamespace(_coordinator=None))),
+        True,
+    ),
+    "known": (reading(1), True),
+    "unknown": (reading(None), False),
+}
 STEP = 0.25  # s between two looks
 
 
@@ -89,3 +110,12 @@ def test_an_end_that_waits_in_vain_is_cut() -> None:
 def test_an_orderly_end_is_left_alone() -> None:
     """Two seconds is what it takes."""
     assert ended([seen(3)] * 4 + [seen(3, ending=True)] * 8) == (-1.0, "")
+
+
+@pytest.mark.parametrize("when", GROUPS)
+def test_a_client_that_has_not_begun_is_not_lost(when: str) -> None:
+    """The look never raises, else nobody would look any more; only who looks for its group is without it."""
+    consumer, coordinated = GROUPS[when]
+    app: Any = SimpleNamespace(_reading=consumer)
+
+    assert App.coordinated.fget(app) is coordinated  # type: ignore[attr-defined]
