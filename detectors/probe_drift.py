@@ -2,6 +2,7 @@
 
 import math
 
+from detectors import e_detector
 from detectors.base import Detector, Json, rounded
 
 _ALLOWED = 0.05  # share of probes that may go wrong by the chance that lies in any model
@@ -52,7 +53,7 @@ class ProbeDrift(Detector):
     detection. NEJSDS.
     """
 
-    bounds = (0.0, 16.0)
+    bounds = e_detector.BOUNDS
     threshold = rounded(math.log10(_RUN_LENGTH))
 
     def __init__(self) -> None:
@@ -72,11 +73,11 @@ class ProbeDrift(Detector):
         self._since += 1
         self._failed += failed
         for k, worse in enumerate(_WORSE):
-            self._evidence[k] = (self._evidence[k] + 1) * _odds(worse, failed)
+            self._evidence[k] = (self._evidence[k] + 1) * e_detector.odds(_ALLOWED, worse, failed)
         self._weigh(probe, failed)
         whole = sum(self._evidence) / len(_WORSE)
         mean = (whole + sum(self._own.values())) / 2
-        self.score = rounded(min(max(0.0, math.log10(mean)), 16.0)) if mean > 1.0 else 0.0
+        self.score = e_detector.logarithm(mean)
         alarming = self.score >= self.threshold
         self.fires = alarming and self.n >= self._until
         self.warns = failed and not self.fires
@@ -90,7 +91,7 @@ class ProbeDrift(Detector):
         return [probe for probe, evidence in ranked[:_NAMED] if evidence > 1.0]
 
     def _weigh(self, probe: str, failed: bool) -> None:
-        own = (self._own.pop(probe, 0.0) + 1) * _odds(_ONE, failed)
+        own = (self._own.pop(probe, 0.0) + 1) * e_detector.odds(_ALLOWED, _ONE, failed)
         if own <= _LEAST:
             return
         self._own[probe] = own
@@ -105,7 +106,3 @@ class ProbeDrift(Detector):
             "of": self._since,
             "probes": list(self.suspects),
         }
-
-
-def _odds(worse: float, failed: bool) -> float:
-    return worse / _ALLOWED if failed else (1 - worse) / (1 - _ALLOWED)

@@ -2,6 +2,7 @@
 
 import math
 
+from detectors import e_detector
 from detectors.base import Detector, Json, rounded
 
 _FROZEN_AT = 500  # outcomes; fewer leave the reference itself in doubt
@@ -36,7 +37,7 @@ class SlowDrift(Detector):
     detection. NEJSDS.
     """
 
-    bounds = (0.0, 16.0)
+    bounds = e_detector.BOUNDS
     n0 = _FROZEN_AT
     threshold = rounded(math.log10(_RUN_LENGTH))
 
@@ -69,7 +70,7 @@ class SlowDrift(Detector):
         self._since += 1
         self._failed += failed
         mean = self._weigh(failed)
-        self.score = rounded(min(max(0.0, math.log10(mean)), 16.0)) if mean > 1.0 else 0.0
+        self.score = e_detector.logarithm(mean)
         if self.score >= self.threshold:
             self._evidence = [0.0] * len(_RATIOS)
             self.fires = self.n >= self._until
@@ -80,9 +81,8 @@ class SlowDrift(Detector):
         """Evidence after one more outcome: the mean over the ratios."""
         share = self.reference
         for k, ratio in enumerate(_RATIOS):
-            worse = min(0.99, ratio * share)
-            odds = worse / share if failed else (1 - worse) / (1 - share)
-            self._evidence[k] = (self._evidence[k] + 1) * odds
+            won = e_detector.odds(share, min(0.99, ratio * share), failed)
+            self._evidence[k] = (self._evidence[k] + 1) * won
         return sum(self._evidence) / len(_RATIOS)
 
     def _facts(self) -> dict[str, Json]:

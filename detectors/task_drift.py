@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from zlib import crc32
 
+from detectors import e_detector
 from detectors.backoff import brief
 from detectors.base import Detector, Json, rounded
 
@@ -62,7 +63,7 @@ class TaskDrift(Detector):
     detection. NEJSDS.
     """
 
-    bounds = (0.0, 16.0)
+    bounds = e_detector.BOUNDS
     n0 = _FROZEN_AT
     threshold = rounded(math.log10(_RUN_LENGTH))
 
@@ -103,7 +104,7 @@ class TaskDrift(Detector):
         mean = self._total()
         if mean < _RISING:
             self.since = self.n
-        self.score = rounded(min(math.log10(mean), 16.0)) if mean > 1.0 else 0.0
+        self.score = e_detector.logarithm(mean)
         if self.score >= self.threshold:
             self.fires = self.n >= self._until
             self.alarms += self.fires
@@ -252,8 +253,4 @@ def _inflated(count: int, of: int) -> float:
 
 def _odds(share: float, seen: bool) -> list[float]:
     """What bets on a higher share win."""
-    found = []
-    for ratio in _WORSE:
-        worse = min(0.99, ratio * share)
-        found.append(worse / share if seen else (1 - worse) / (1 - share))
-    return found
+    return [e_detector.odds(share, min(0.99, ratio * share), seen) for ratio in _WORSE]

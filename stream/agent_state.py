@@ -1,10 +1,10 @@
 """What detect remembers of one agent: its file, detectors, breakers, open runs, unanswered commands. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -46,6 +46,8 @@ from stream.agreements import Agreed, Alarm, Pending, Sampling
 from stream.breaker import Breaker, State
 from stream.budgets import Ledger
 from tracefuse.control import agent_scope, bundle_scope, run_scope, tool_scope
+
+T = TypeVar("T")
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(AgentFile).decode
@@ -277,28 +279,16 @@ class AgentState:
         return known
 
     def run_cost(self, task: str) -> RunCost:
-        """What runs of a task cost. Names come from the agent: only the first ones count apart."""
-        known = self.run_costs.get(task)
-        if known is None:
-            task = task if len(self.run_costs) < TASKS_MAX else ""
-            known = self.run_costs.setdefault(task, RunCost())
-        return known
+        """What runs of a task cost."""
+        return _of_task(self.run_costs, task, RunCost)
 
     def task(self, name: str) -> TaskState:
-        """How runs of a task are. Only the first tasks count apart, the others together."""
-        known = self.tasks.get(name)
-        if known is None:
-            name = name if len(self.tasks) < TASKS_MAX else ""
-            known = self.tasks.setdefault(name, TaskState())
-        return known
+        """How runs of a task are."""
+        return _of_task(self.tasks, name, TaskState)
 
     def answer(self, task: str) -> UnsupportedClaim:
-        """How answers of a task usually are. Names come from the agent: only the first ones count apart."""
-        known = self.answers.get(task)
-        if known is None:
-            task = task if len(self.answers) < TASKS_MAX else ""
-            known = self.answers.setdefault(task, UnsupportedClaim())
-        return known
+        """How answers of a task usually are."""
+        return _of_task(self.answers, task, UnsupportedClaim)
 
     def vector(self, action: str) -> StepVector:
         """How steps of one action usually are: between a tool's call and a model's lie two worlds."""
@@ -394,6 +384,15 @@ class AgentState:
             if awaited.deadline < earliest:
                 earliest = awaited.deadline
         self.deadline = earliest
+
+
+def _of_task(known: dict[str, T], task: str, make: Callable[[], T]) -> T:
+    """What is kept of a task. Names come from the agent: only the first few tasks count apart."""
+    if task not in known and len(known) >= TASKS_MAX:
+        task = ""
+    if task not in known:
+        known[task] = make()
+    return known[task]
 
 
 def new_agent(key: str) -> AgentState:

@@ -107,7 +107,7 @@ class Commanding:
                 agent.soft = obeys(finding.detector, finding.severity, breaker.scope)
             said |= {"scope": breaker.scope, "cmd_id": order.cmd_id}
         measured = finding.detector in agent.file.metrics_only
-        incident = order is not None or (finding.told and not (finding.pages and measured))
+        incident = order is not None or (finding.pages and not measured)
         self._saying.signal(agent, step, incident=incident, **said)
         if order is not None:
             self._order(agent, order, step.trace_id)

@@ -41,7 +41,9 @@ def run_ended(agent: AgentState, run: RunState, fact: Run) -> Iterator[Finding]:
     if known is not None:
         words = f"{words} {sentences.changed(known, 'its reference')}"
     drift.settled()
-    yield Finding(NAME, words, evidence, warning=not evidence["aligned"])
+    # Seasons move tasks too: its owner hears of what can be acted on.
+    pages = bool(evidence["aligned"] or evidence["rollout"])
+    yield Finding(NAME, words, evidence, warning=not evidence["aligned"], pages=pages)
 
 
 def aligned(state: TaskState) -> bool:

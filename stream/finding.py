@@ -28,22 +28,8 @@ class Finding:
     warning: bool = False  # the lower mark of a rule
     bundle: str = ""  # where one is the target
     pattern: str = ""  # what repeats within an episode, where that is not the tool or the model
-    pages: bool = False  # its owner is called, though nothing is left to stop
+    pages: bool = False  # its owner hears of it though nothing was stopped
     weight: str = ""  # its severity, where it is not the catalogue's
-
-    @property
-    def told(self) -> bool:
-        """Whether its owner hears of it though nothing was stopped.
-
-        Money runs out, a roll-out is held up, probes show that the agent is not what it was.
-        """
-        if self.detector == "probe_drift":
-            return not self.warning
-        if self.detector == "task_drift":  # seasons move tasks too: what can be acted on is told
-            return not self.warning or bool(self.evidence["rollout"])
-        if CATALOGUE[self.detector].evidence_class == "version":
-            return self.detector in HOLDS_ROLLOUT
-        return self.pages or (self.warning and self.detector == "cost_cap")
 
     @property
     def action(self) -> str:

@@ -51,10 +51,10 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
             yield from claiming.requested(agent, step)
             yield from planning.requested(agent, step)
     if not step.spooled:
-        yield from _volume(agent, step)
+        yield from _call_rate(agent, step)
 
 
-def _volume(agent: AgentState, step: Step) -> Iterator[Finding]:
+def _call_rate(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Calls of an access class, by the caps that somebody set."""
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
@@ -168,7 +168,10 @@ def _money(agent: AgentState, step: Step) -> Iterator[Finding]:
             evidence = cap.evidence()
             words = sentences.cost_cap("run" if target == "run" else "day", evidence)
             event = Tripped(auto_close=False) if cap.fires else None
-            yield Finding("cost_cap", words, evidence, target, event, warning=not cap.fires)  # type: ignore[arg-type]
+            yield Finding(
+                "cost_cap", words, evidence, target, event,  # type: ignore[arg-type]
+                warning=not cap.fires, pages=not cap.fires,
+            )  # fmt: skip
 
 
 def _outcome(agent: AgentState, step: Step) -> Iterator[Finding]:

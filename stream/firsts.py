@@ -11,7 +11,7 @@ from stream.finding import Finding
 
 def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
     """A call begins. A read that is new is noted once, a write waits until one like it has run."""
-    if step.held is not None and step.held.attempt > 1:
+    if step.again:
         return  # the same call again
     firsts, manner = agent.firsts, step.manner
     form, places = (manner.form, manner.places) if manner is not None else (0, [])

@@ -279,9 +279,9 @@ class Join:
         sketch = event.sketches.get("simhash", "")
         fits = isinstance(sketch, str) and len(sketch) <= SKETCH_CHARACTERS
         ref = Ref(event.event_id, event.name, sketch if fits else "")
-        if event.name == "output" and trace.probe is not None:
-            trace.probe.answered(event)
         if event.name == "output":
+            if trace.probe is not None:
+                trace.probe.answered(event)
             member = trace.member(event.agent_id)
             called = member.conduct.acted
             member.answer = trace.support.answered(event, trace.origins, called)

@@ -31,8 +31,7 @@ def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
             evidence = order.evidence()
             words = sentences.skipped_step(step.tool, evidence)
             yield Finding(NAME, words, evidence, warning=order.warns)
-    again = step.held is not None and step.held.attempt > 1
-    if not run.gaps and not again:  # of what came late the order is not known
+    if not run.gaps and not step.again:  # of what came late the order is not known
         yield from _habitual(agent, step, run)
 
 

@@ -34,7 +34,7 @@ def ended(agent: AgentState, run: RunState, fact: Run) -> Iterator[Finding]:
         "changed": changed.between(known.parts, now),
     }  # fmt: skip
     words = sentences.probe_drift(evidence) if drift.fires else sentences.probe_failed(evidence)
-    yield Finding("probe_drift", words, evidence, warning=drift.warns)
+    yield Finding("probe_drift", words, evidence, warning=drift.warns, pages=not drift.warns)
 
 
 def _of(agent: AgentState, name: str, digest: str) -> ProbeSet:

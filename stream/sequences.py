@@ -18,7 +18,7 @@ def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.spooled:
         run.gaps = True
         return
-    if step.held is not None and step.held.attempt > 1:
+    if step.again:
         run.refused -= run.refused > 0  # the same call again; what became of it will be told again
         return
     agent.sequences.update(step.tool, run.walk, step.task_type)

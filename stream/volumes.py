@@ -17,8 +17,7 @@ ALL = ""  # calls of whatever kind, those of models as well
 
 def asked(agent: AgentState, step: Step) -> Iterator[Finding]:
     """One more call of users' work. What waited on a disk came at another pace; asking again is no call."""
-    again = step.held is not None and step.held.attempt > 1
-    if step.spooled or again or step.probe or step.action not in ("tool", "llm"):
+    if step.spooled or step.again or step.probe or step.action not in ("tool", "llm"):
         return
     total = _of(agent, ALL)
     total.update(agent.at)

@@ -61,11 +61,8 @@ class Watchdog:
             self._seen, self._since = seen.processed, now
         if seen.known or now - self._since > PAUSE_SECONDS:
             self._known = now
-        if not seen.ending:
-            self._ending = None
-        elif self._ending is None:
-            self._ending = now
-        if self._ending is not None:
+        if seen.ending:
+            self._ending = now if self._ending is None else self._ending
             late = now - self._ending > ENDING_SECONDS
             return "it was told to end, and waits for its broker" if late else ""
         if not seen.owns or seen.processed <= 0:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from detectors import DETECTORS
 from ingest import metrics
 from sql.migrate import read
 from stream.columns import COLUMNS, Block
@@ -119,26 +118,6 @@ def root(module: str) -> str:
 def test_migrations_have_no_gaps() -> None:
     """Numbers are 1, 2, 3: `read` refuses anything else."""
     assert read(ROOT / "sql")
-
-
-def test_every_detector_is_registered() -> None:
-    """A detector's file names a class of the catalogue, but for the pieces that detectors share."""
-    pieces = {
-        "__init__",
-        "alarm_budget",
-        "backoff",
-        "base",
-        "beta_binomial",
-        "conformal_tail",
-        "failures",
-        "neighbours",
-        "shrinkage",
-        "uniformity",
-    }
-    files = {path.stem for path in (ROOT / "detectors").glob("*.py")} - pieces
-    registered = {kind.__module__.rpartition(".")[2] for kind in DETECTORS.values()}
-
-    assert files == registered
 
 
 @pytest.mark.parametrize("package", [*PACKAGES, "tracefuse"])

@@ -217,6 +217,11 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
         ""  # set and id, where its run is a probe: no user's work, and nothing is learnt from it
     )
 
+    @property
+    def again(self) -> bool:
+        """Whether the same call asks anew, after it had to wait for its verdict."""
+        return self.held is not None and self.held.attempt > 1
+
 
 class Run(msgspec.Struct, tag="run", gc=False, kw_only=True, omit_defaults=True):
     """An agent began or ended its part of a trace; `after`: what could be told only some time later."""

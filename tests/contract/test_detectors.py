@@ -48,6 +48,7 @@ PIECES = {
     "base",
     "beta_binomial",
     "conformal_tail",
+    "e_detector",
     "failures",
     "neighbours",
     "shrinkage",

@@ -7,7 +7,7 @@ it can't read, since nobody else keeps it.
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -45,8 +45,10 @@ def held(settings: Settings) -> Keys:
 
 
 @pytest.fixture
-def workers(settings: Settings, held: Keys, tmp_path: Path) -> Processes:
-    return Processes(settings, tmp_path)
+def workers(settings: Settings, held: Keys, tmp_path: Path) -> Iterator[Processes]:
+    processes = Processes(settings, tmp_path)
+    yield processes
+    processes.stop()
 
 
 async def write(
@@ -160,9 +162,9 @@ def test_without_the_limit_it_sets_all_aside(
     try:
         workers.start("w1", CARELESS, "limitless")
         until_true(lambda: len(asyncio.run(letters(settings, number, first))) == lot)
-        workers.kill("w1")  # it was alive
+        assert workers.running["w1"].poll() is None, "it had ended by itself"
     finally:
-        workers.stop()
+        workers.stop()  # in good order: the next worker must not read the lot again
 
 
 async def letter_bytes(settings: Settings, most: int) -> None:
