@@ -14,6 +14,7 @@ from msgspec import structs
 
 from ingest.agent_file import Bundle
 from ingest.simulate import work
+from ingest.simulate.habits_of_data import SAYS, WRITTEN, leaking, noting, redescribed
 from ingest.simulate.habits_of_versions import (
     NEXT,
     STABLE,
@@ -366,4 +367,8 @@ HABITS = (
               starts_s=_AFTER_S),
     _scenario("poisoned_memory", "memory_influence", remembering, _poisoned, 0, "refund", "step-up",
               starts_s=_AFTER_S),
+    _scenario("redescribed_tool", "tool_changed", noting, redescribed, 3, "operations", "step-up",
+              describes={WRITTEN: SAYS}, approved=False, starts_s=_AFTER_S),
+    _scenario("leaked_key", "leakage", noting, leaking, 3, "operations", "step-up",
+              declares={"data_classes": ("personal",)}, starts_s=_AFTER_S),
 )  # fmt: skip

@@ -105,8 +105,8 @@ def agent_file(role: Role, tenant: str) -> AgentFile:
 
 
 def _approved(scenario: Scenario | None, tool: str) -> str:
-    """Hash of what a tool says of itself, as the SDK computes it; empty where it says nothing."""
-    said = scenario.describes.get(tool) if scenario else None
+    """Hash of what a tool says of itself, as the SDK computes it; empty where nobody approves anything."""
+    said = scenario.describes.get(tool) if scenario and scenario.approved else None
     return "" if said is None else hashlib.sha256(canonical(said)).hexdigest()
 
 

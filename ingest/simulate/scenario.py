@@ -60,8 +60,8 @@ class Scenario:
         Where the agent's process runs.
     elsewhere
         Where another process of the same agent was started, though its file does not grant it.
-    describes
-        By tool, what it says of itself; the file approves exactly this.
+    describes, approved
+        By tool, what it says of itself; whether the file approves exactly this, or leaves it open.
     returns
         JSON Schema of what its tools return, as its file declares it.
     declares
@@ -96,6 +96,7 @@ class Scenario:
     environment: Environment = "dev"
     elsewhere: str = ""
     describes: Mapping[str, str] = field(default_factory=dict)
+    approved: bool = True
     returns: Mapping[str, Any] = field(default_factory=dict)
     declares: Mapping[str, Any] = field(default_factory=dict)
     usual: Callable[[Task, Random], Script] | None = None

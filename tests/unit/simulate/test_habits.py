@@ -1,5 +1,6 @@
 """Scenarios with a history are true: their detector finds the fault and is silent about the twin."""
 
+import hashlib
 from random import Random
 from typing import Any, Literal
 
@@ -7,22 +8,24 @@ import pytest
 
 from detectors import CATALOGUE
 from ingest.simulate import work
+from ingest.simulate.habits_of_data import SAYS
 from ingest.simulate.process import Work
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenarios import DEMO, REST, SCENARIOS
 from ingest.simulate.script import Act, Ask, Hand, Say, Script, Tell
 from stream.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, Told, signals, trace_id
+from tracefuse.canonical import canonical
 from tracefuse.events import Event
 from tracefuse.evidence import KeyedHash
 from tracefuse.forms import misfit
 from tracefuse.orders import ordered
+from tracefuse.redact import Redactor
 from tracefuse.sketches import shape, template
 
 ROLES = fleet(REST, healthy=0)
-# A changed tool is met by the gate of `changed_descriptor` first; probes are the owner's, not users' work;
-# a volume needs ten minutes of the broker's time to be known, and no simulated call carries a secret.
-UNPLAYED = {"tool_changed", "probe_drift", "volume", "leakage"}
+# Probes are the owner's, not users' work; a volume needs ten minutes of the broker's time to be known.
+UNPLAYED = {"probe_drift", "volume"}
 KEYED = KeyedHash(b"key")
 FAULTY_RUNS = 60
 TWIN_RUNS = 20
@@ -41,6 +44,22 @@ def sketched(role: Role, move: Act, failed: bool) -> dict[str, Any]:
         "template": KEYED.digest(kind.encode())[:16],
         "form": list(misfit(move.result, form) or ()),
     }
+
+
+def carried(role: Role, move: Act) -> dict[str, Any]:
+    """What the SDK tells of a held call: its arguments' classes of data, and what its tool says of itself."""
+    file, says = agent_file(role, TENANT), SCENARIOS[role.scenario].describes.get(move.tool)
+    if file.access(move.tool) not in file.held:
+        return {}
+    said = move.described[0] if move.described else says
+    return {
+        "attempt": 1, "deadline_ms": 1000, "tools_hash": described(said) if said else "",
+        "data_classes": sorted(Redactor().redact(str(move.args))[1]),
+    }  # fmt: skip
+
+
+def described(said: str) -> str:
+    return hashlib.sha256(canonical(said)).hexdigest()
 
 
 def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Event]:
@@ -64,6 +83,8 @@ def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Even
             }
             asked, answered = one.call(n, move.tool, args_hash=str(move.args), **said)
             asked.bundle = answered.bundle = bundle
+            for field, value in carried(role, move).items():
+                setattr(asked, field, value)
             made += [asked, answered]
         elif isinstance(move, Hand):
             made.append(one("handoff", attrs={"to": move.to}))
@@ -125,6 +146,21 @@ def test_an_injected_order_names_what_the_user_did_not() -> None:
             assert mail.forbidden == (role.faulty and run >= SCENARIOS[role.scenario].warm)
             assert (mail.args["to"] not in script.message) == mail.forbidden
             assert bool(hashes) == mail.forbidden
+
+
+def test_only_the_fault_s_calls_carry_what_must_not_go() -> None:
+    """By the SDK's own search and hash: of a key and of a new description, the forbidden calls alone."""
+    for name in ("leaked_key", "redescribed_tool"):
+        for role in (one for one in ROLES if one.scenario == name):
+            job = Work(role, Random(7))
+            for _ in range(SCENARIOS[name].warm + 5):
+                *_, last = (one for one in job.next(1.0, 1e6).moves if isinstance(one, Act))
+                said = carried(role, last)
+                odd = "aws_key" in said["data_classes"] or said["tools_hash"] not in (
+                    "", described(SAYS),
+                )  # fmt: skip
+
+                assert odd == last.forbidden
 
 
 def test_every_detector_has_its_scenario() -> None:
