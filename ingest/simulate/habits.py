@@ -15,6 +15,7 @@ from msgspec import structs
 from ingest.agent_file import Bundle
 from ingest.simulate import work
 from ingest.simulate.habits_of_data import SAYS, WRITTEN, leaking, noting, redescribed
+from ingest.simulate.habits_of_probes import PROBES, hasty, looking
 from ingest.simulate.habits_of_versions import (
     NEXT,
     STABLE,
@@ -371,4 +372,5 @@ HABITS = (
               describes={WRITTEN: SAYS}, approved=False, starts_s=_AFTER_S),
     _scenario("leaked_key", "leakage", noting, leaking, 3, "operations", "step-up",
               declares={"data_classes": ("personal",)}, starts_s=_AFTER_S),
+    _scenario("failed_probes", "probe_drift", looking, hasty, 3, "support", probes=PROBES),
 )  # fmt: skip

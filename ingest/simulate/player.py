@@ -57,16 +57,16 @@ class Player:
             with self._fuse.trace(
                 task=script.task, user=script.user, bundle=script.bundle
             ) as trace:
-                self._through(trace, script)
+                self.through(trace, script)
             if script.shadowed and (shadow := self._fuse.shadow(trace)) is not None:
                 with shadow:
-                    self._through(shadow, script)
+                    self.through(shadow, script)
         except Refused:
             return False
         return True
 
-    def _through(self, trace: tracefuse.Trace, script: Script) -> None:
-        """All moves of a run, from what the user asks to what the user gets."""
+    def through(self, trace: tracefuse.Trace, script: Script) -> None:
+        """All moves of a run, from what the user asks to what the user gets. Raises `Refused`."""
         self._pace.note(_FRAME)
         trace.input(script.message)
         for move in script.moves:

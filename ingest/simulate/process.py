@@ -5,7 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ from ingest.simulate.scenarios import SCENARIOS
 from ingest.simulate.script import Script
 from tracefuse.clock import monotonic, now_us
 from tracefuse.control import Command
+from tracefuse.probe_runs import Probes
 
 # An agent that was refused tries again after this long, as a queue worker would.
 RETRY_S = 1.0
@@ -57,6 +58,9 @@ class Errand:
 
     def credential(self, agent: str) -> Path:
         return self.folder / "credentials" / f"{agent}.json"
+
+    def probes(self, agent: str) -> Path:
+        return self.folder / "journals" / f"{agent}.probes"
 
 
 class Work:
@@ -100,6 +104,12 @@ class Work:
         bent = fault.distort(self._task, moment, self._random)
         return bent or self._healthy()
 
+    def asked(self, message: str) -> Script:
+        """How it answers a task that somebody else sets, now: as it does its users' work."""
+        moment, fault = Moment(0.0, self._bent), self._role.fault if self.faulty else None
+        bent = fault.distort(self._task, moment, self._random) if fault else None
+        return replace(bent or self._healthy(), message=message)
+
     def _healthy(self) -> Script:
         return (self._usual or work.script)(self._task, self._random)
 
@@ -127,6 +137,7 @@ class Life:
         self._players = {
             place: Player(fuse, self._journal, pace) for place, fuse in self._fuses.items()
         }
+        self._probes = self._probing(role)
         self._stopping = False
         self._runs = self._refused = 0
         signal.signal(signal.SIGTERM, self._stop)
@@ -152,6 +163,19 @@ class Life:
         if role.fault is not None and not role.fault.obeys:
             fuse.gate.hear = _deaf  # type: ignore[method-assign]
         return fuse
+
+    def _probing(self, role: Role) -> Probes | None:
+        """Its owner's probes, which go the way of its users' runs."""
+        text = SCENARIOS[role.scenario].probes if role.scenario else ""
+        if not text:
+            return None
+        path, player = self._errand.probes(role.agent), self._players[""]
+        path.write_text(text, "utf-8")
+
+        def answer(trace: tracefuse.Trace, task: Any) -> None:
+            player.through(trace, self._work.asked(task))
+
+        return self._fuses[""].probes(path, run=answer)
 
     def _await_file(self) -> None:
         until = monotonic() + FILE_S
@@ -190,6 +214,8 @@ class Life:
         if self._work.habitual and not warming:
             player.keep_pace()
         refused = not player.play(script)
+        if self._probes is not None and not warming:
+            self._probes.run_all()
         if warming and not self._work.warm:
             self._pace.restart(monotonic())  # what comes now keeps to the rate again
         if refused:

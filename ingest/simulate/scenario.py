@@ -66,6 +66,8 @@ class Scenario:
         JSON Schema of what its tools return, as its file declares it.
     declares
         Further fields of the file.
+    probes
+        A file of probes, which the agent runs after each run of its users' work (docs/probes.md).
     usual
         Healthy runs of the agent and its twin; None for those of the task.
     warm
@@ -99,6 +101,7 @@ class Scenario:
     approved: bool = True
     returns: Mapping[str, Any] = field(default_factory=dict)
     declares: Mapping[str, Any] = field(default_factory=dict)
+    probes: str = ""
     usual: Callable[[Task, Random], Script] | None = None
     warm: int = 0
     starts_s: float = 0.0
