@@ -57,7 +57,7 @@ HALVES_MAX = 256  # runs that wait for their shadow, or for what they repeat
 BUNDLES_MAX = 8  # of one agent that something was said of
 BUNDLE_MODELS_MAX = 4  # the newest
 TOOLS_MAX = 64  # tools of one agent; the one used longest ago goes
-ORDERS_KEPT = 256  # ids of human records, to make repeats harmless
+ORDERS_KEPT = 256  # ids of human records, to make repeats harmless, and scopes that they were about
 AWAITING_MAX = 64
 TASKS_MAX = 3  # of one agent that have a baseline of their own; the others share one
 MODELS_MAX = 8  # of one agent; the one used longest ago goes
@@ -206,6 +206,7 @@ class AgentState:
     preceding: SkippedHabit = field(default_factory=SkippedHabit)
     awaited: dict[str, Awaited] = field(default_factory=dict)
     orders: dict[str, None] = field(default_factory=dict)
+    ordered: dict[str, int] = field(default_factory=dict)  # epoch of a person's newest, by scope
     ledger: Ledger = field(default_factory=Ledger)
     verdicts: dict[str, bytes] = field(default_factory=dict)  # by asking, encoded
     pending: dict[str, Pending] = field(default_factory=dict)  # by approval id

@@ -38,6 +38,14 @@ class Asking:
         agent.pending[approval_id] = one
         self._approval(agent, approving.wanted(one, step, ruling, self._saying.take(), now))
 
+    def carry(self, agent: AgentState, step: Step, approval_id: str) -> None:
+        """A yes that was not enough counts along with the next one: its rule need not ask again."""
+        assert step.held is not None
+        one, used = agent.pending[approval_id], agent.agreed.get(step.held.approval_id)
+        if used is not None and used.fits(one.tool, one.args_hash, self._saying.now):
+            del agent.agreed[step.held.approval_id]  # used once
+            one.agreed |= used.by
+
     def decided(self, agent: AgentState, fact: Decided) -> None:
         """A person's answer; one that does not count changes nothing and is told."""
         now, one = self._saying.now, agent.pending.get(fact.approval_id)
@@ -53,7 +61,8 @@ class Asking:
             )  # fmt: skip
             return
         if decision.approved:
-            agent.agreed[one.approval_id] = Agreed(one.tool, one.args_hash, one.expires)
+            by = one.agreed | {decision.by: one.expires}
+            agent.agreed[one.approval_id] = Agreed(one.tool, one.args_hash, one.expires, by)
             if len(agent.agreed) > approving.PENDING_MAX:
                 del agent.agreed[next(iter(agent.agreed))]
         word = "approved" if decision.approved else "refused"

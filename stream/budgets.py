@@ -2,7 +2,7 @@
 
     request ──room?──► reserve ──┬─ completed ──► settle: the reservation goes, the cost is counted
                                  ├─ not run  ───► release
-                                 └─ timeout  ───► release, by record time
+                                 └─ timeout  ───► release, by record time; if it ends after all: settle
 
 What is reserved is the most that the registry lets one call cost, never the agent's estimate. Whole
 millionths of a dollar, so that sums are exact and a replay gives the same.
@@ -17,6 +17,7 @@ from ingest.agent_file import AgentFile, Budgets
 MICRO = 1_000_000
 HOUR_SECONDS, DAY_SECONDS = 3600.0, 86_400.0
 RESERVED_MAX = 4096  # calls on their way; one more is denied, not forgotten
+OVERDUE_MAX = 256  # calls that outlasted their time; what they cost counts once they end
 _AMOUNT_MAX = 10**12  # as in the detectors: no true amount
 
 
@@ -91,6 +92,7 @@ class Ledger:
     day: Period = field(default_factory=_day)
     deadline: float = inf
     """Record time at which something may expire, no later than the next expiry."""
+    overdue: dict[str, Amount] = field(default_factory=dict)  # was set aside, and expired
 
     def lacks(self, trace_id: str, caps: Budgets, amount: Amount, now: float) -> str:
         """Name of the first budget that `amount` would overdraw, with all that is on its way; or empty."""
@@ -121,6 +123,7 @@ class Ledger:
 
     def release(self, call: str) -> Amount:
         """The call did not run, or has ended; what was set aside for it."""
+        self.overdue.pop(call, None)
         held = self.reserved.pop(call, None)
         if held is None:
             return Amount()
@@ -137,10 +140,11 @@ class Ledger:
     def settle(self, call: str, trace_id: str, cost_usd: float, tokens: int, now: float) -> None:
         """The call has ended: what it cost counts, held or not.
 
-        Where nothing credible is claimed, all that was set aside counts: else an agent that tells no
-        costs would have no budget.
+        Where nothing credible is claimed, all that was set aside counts, also of a call that outlasted its
+        time: else an agent that tells no costs would have no budget.
         """
-        least = self.release(call)
+        late = self.overdue.get(call, Amount())
+        least = self.release(call).plus(late)
         micro = round(cost_usd * MICRO) if 0 < cost_usd <= _AMOUNT_MAX else least.micro
         spent = Amount(micro, tokens if 0 < tokens <= _AMOUNT_MAX else least.tokens)
         if spent == Amount():
@@ -154,7 +158,11 @@ class Ledger:
         if now < self.deadline:
             return
         for call in [call for call, one in self.reserved.items() if one.expires <= now]:
-            self.release(call)
+            amount = self.release(call)
+            if amount != Amount():
+                self.overdue[call] = amount
+            if len(self.overdue) > OVERDUE_MAX:
+                del self.overdue[next(iter(self.overdue))]
         self.deadline = min((one.expires for one in self.reserved.values()), default=inf)
 
     def forget(self, trace_id: str) -> None:

@@ -3,7 +3,7 @@
 finding, person's word, time ──► Breaker ──► Command ──► awaited ──► acknowledged, or an alarm
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,10 +27,13 @@ from stream.budgeting import Budgeting
 from stream.finding import Finding
 from stream.outputs import Forget, Line, Order
 from stream.saying import Saying, emitted_at, name, named
+from stream.wide import expired
 from stream.withholding import Withholding
 from tracefuse import control
 from tracefuse.control import Command, Reason
 from tracefuse.signing import CommandVerifier
+
+T = TypeVar("T")
 
 # The alarm must be out within 5 s of the command: a tick of 0.5 s and the way of the alarm fit behind.
 ACK_SECONDS = 4.0
@@ -156,13 +159,15 @@ class Commanding:
         command = self._verified(order)
         if command is None or command.state not in ("forced_open", "half_open"):
             return
-        # By the id that is signed: a copy under another name is no second order.
-        if command.cmd_id in agent.orders:
-            return
-        agent.orders[command.cmd_id] = None
-        if len(agent.orders) > ORDERS_KEPT:
-            del agent.orders[next(iter(agent.orders))]
         stop = command.state == "forced_open"
+        # By the id that is signed: a copy under another name is no second order. Nor does an old release
+        # end a later stop, however it came to be late.
+        if command.cmd_id in agent.orders or command.epoch <= agent.ordered.get(command.scope, -1):
+            return
+        if not stop and expired(command, self._saying.now):
+            return
+        _remember(agent.orders, command.cmd_id, None)
+        _remember(agent.ordered, command.scope, command.epoch)
         breaker = agent.breaker_of(command.scope, new=stop)
         if breaker is not None:
             self._move(agent, breaker, Forced(stop), command.reason)
@@ -260,6 +265,13 @@ class Commanding:
             first_event=awaited.event_id, last_event=awaited.event_id, incident=True,
             evidence={"cmd_id": awaited.cmd_id, "observed": waited},
         )  # fmt: skip
+
+
+def _remember(known: dict[str, T], name: str, value: T) -> None:
+    known.pop(name, None)
+    known[name] = value  # the newest last
+    if len(known) > ORDERS_KEPT:
+        del known[next(iter(known))]
 
 
 def _target(agent: AgentState, step: Step | Run, finding: Finding) -> Breaker:

@@ -227,10 +227,13 @@ class Detect:
         if ruling is None or ruling.word == "allow":
             return
         asks = ruling.word == "needs_approval"
-        if asks and verdict.approval_id not in agent.pending:
-            self._asking.want(agent, step, ruling, verdict.approval_id)
-        elif asks:
-            return  # it waits already, and people know
+        if asks:
+            news = verdict.approval_id not in agent.pending
+            if news:
+                self._asking.want(agent, step, ruling, verdict.approval_id)
+            self._asking.carry(agent, step, verdict.approval_id)
+            if not news:
+                return  # it waits already, and people know
         self._saying.signal(
             agent, step, incident=asks, detector="policy", evidence_class="rule",
             severity="medium" if asks else "low", action="step-up" if asks else "block-call",

@@ -16,6 +16,7 @@ from stream import (
     claiming,
     firsts,
     handing,
+    holding,
     leaking,
     planning,
     preceding,
@@ -56,6 +57,8 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
 
 def _call_rate(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Calls of an access class, by the caps that somebody set."""
+    if holding.waited(agent, step):
+        return  # a person was asked meanwhile: it is the same call
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
     rate = agent.rates.get(access)

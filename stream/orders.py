@@ -126,14 +126,14 @@ async def relax(
             human, auto = reader.standing("human"), reader.standing("auto")
             if not _stops(human) and not _stops(auto):
                 raise NotReleased(f"{scope} is not stopped: there is nothing to release")
+            _not_overtaken(asked, human)
             offset = await desk.owner(wish)
         deadline = time.monotonic() + timeout
         while not _let_go(reader.standing("auto"), human, offset):
             if not await reader.follow(deadline - time.monotonic()):
                 raise NotReleased(_words(scope, timeout))
         human = reader.standing("human")
-        if _stops(human) and human is not None and human.command.epoch > asked.epoch:
-            raise NotReleased(f"{scope} was stopped again meanwhile, by {human.command.cmd_id}")
+        _not_overtaken(asked, human)
         async with asyncio.timeout(SEND_SECONDS):
             await desk.log(wish)  # not before: the log must not tell of a release that failed
             if _stops(human):
@@ -164,6 +164,12 @@ def _words(scope: str, timeout: float) -> str:
 
 def _stops(standing: Standing | None) -> bool:
     return standing is not None and standing.command.state in ("open", "forced_open")
+
+
+def _not_overtaken(asked: Command, human: Standing | None) -> None:
+    """Raises `NotReleased` where somebody has stopped the scope after this release was signed."""
+    if human is not None and _stops(human) and human.command.epoch > asked.epoch:
+        raise NotReleased(f"{asked.scope} was stopped again meanwhile, by {human.command.cmd_id}")
 
 
 def _let_go(auto: Standing | None, human: Standing | None, offset: int) -> bool:

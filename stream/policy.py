@@ -183,10 +183,12 @@ def approvals(agent: AgentState, step: Step, now: float) -> Objection | None:
     for one in agent.file.approvals:
         try:
             applies = rule(one.when)(step.decision_args, known)
+            reason = f"{one.name}: {one.when}"
         except RuleError as error:
-            return _ask(agent, step, now, one.name, f"{one.name}: can't be judged ({error})")
-        if applies:
-            return _ask(agent, step, now, one.name, f"{one.name}: {one.when}")
+            applies, reason = True, f"{one.name}: can't be judged ({error})"
+        asks = _ask(agent, step, now, one.name, reason, one.approvers) if applies else None
+        if asks is not None:  # who agreed to one rule may be nobody for the next
+            return asks
     return None
 
 
@@ -201,7 +203,8 @@ def signals(agent: AgentState, step: Step, now: float) -> Objection | None:
         word = words.get(name, "ask" if action == "step-up" else "")  # type: ignore[call-overload]
         if word == "deny":
             return deny(f"{name} has fired or warned in this run")
-        statistical = CATALOGUE[name].evidence_class == "statistical"
+        entry = CATALOGUE.get(name)  # an earlier build may have known more of them
+        statistical = entry is not None and entry.evidence_class == "statistical"
         if word == "ask" and (name in words or not statistical or doubting.holds(run, name, step)):
             return _ask(agent, step, now, "signals", f"{name} has fired or warned in this run")
     return None
@@ -251,7 +254,9 @@ def shadowed(agent: AgentState, step: Step, ruling: Ruling) -> Ruling:
         reason = f"a probe executes nothing; it would be: {ruling.word}"
         return Ruling("deny", SHADOW, reason, ruling.rule, ruling.passed)
     tracks = {track for track, bundle in agent.file.bundles.items() if bundle.hash == step.bundle}
-    if tracks != {SHADOW}:
+    run = agent.runs.get(step.trace_id)
+    repeats = run is not None and run.shadow_of  # still, though its bundle may be the canary by now
+    if tracks != {SHADOW} and not repeats:
         return ruling
     reason = f"a shadow executes nothing; it would be: {ruling.word}"
     return Ruling("deny", SHADOW, reason, ruling.rule, ruling.passed)
@@ -262,15 +267,20 @@ def repeat_key(step: Step) -> str:
     return f"{step.tool}|{step.args_hash}"
 
 
-def _ask(agent: AgentState, step: Step, now: float, name: str, reason: str) -> Objection | None:
-    return None if _agreed(agent, step, now) else Objection("needs_approval", reason, name)
+def _ask(
+    agent: AgentState, step: Step, now: float, name: str, reason: str,
+    approvers: tuple[str, ...] = (),
+) -> Objection | None:  # fmt: skip
+    agreed = _agreed(agent, step, now, approvers)
+    return None if agreed else Objection("needs_approval", reason, name)
 
 
-def _agreed(agent: AgentState, step: Step, now: float) -> bool:
-    """Whether a person has agreed to this very call: tool and arguments, once, in time."""
+def _agreed(agent: AgentState, step: Step, now: float, approvers: tuple[str, ...] = ()) -> bool:
+    """Whether a person who may has agreed to this very call: tool and arguments, once, in time."""
     held = step.held
     agreed = agent.agreed.get(held.approval_id) if held is not None and held.approval_id else None
-    return agreed is not None and agreed.fits(step.tool, step.args_hash, now)
+    fits = agreed is not None and agreed.fits(step.tool, step.args_hash, now)
+    return agreed is not None and fits and agreed.covers(approvers, now)
 
 
 def _used(agent: AgentState, tool: str) -> bool:

@@ -58,8 +58,12 @@ def order(signed: Signed, verifier: CommandVerifier, now: float) -> Command | No
         return None
     if command.state not in ("forced_open", "half_open"):
         return None
-    late = command.expires_at and now > command.expires_at / 1e6 + SKEW_SECONDS
-    return None if late and command.state == "half_open" else command
+    return None if command.state == "half_open" and expired(command, now) else command
+
+
+def expired(command: Command, now: float) -> bool:
+    """Whether the time of a person's command is over. `now` is record time in seconds."""
+    return bool(command.expires_at) and now > command.expires_at / 1e6 + SKEW_SECONDS
 
 
 def obey(state: WideState, command: Command, now: float, turn: int) -> bool:

@@ -134,12 +134,13 @@ def ordered(
     cmd_id: str = "h1",
     tenant: str = TENANT,
     agent_id: str = AGENT,
+    expires_at: int = 0,
     **more: Any,
 ) -> Ordered:
-    """A person's signed word as it stands in the inbox."""
+    """A person's signed word as it stands in the inbox; each is newer than those made before it."""
     command = Command(
         cmd_id=cmd_id, scope=scope, author="human", action="open", state=state,  # type: ignore[arg-type]
-        epoch=1, reason=Reason(rule="human", text="because"),
+        epoch=next(_ids), reason=Reason(rule="human", text="because"), expires_at=expires_at,
     )  # fmt: skip
     payload = control.encode(command)
     said = {

@@ -1,14 +1,23 @@
 """What the agent's own process decides by itself, and what it makes of verdicts."""
 
 import asyncio
+import os
+import time
+from concurrent.futures import Future
 
 import pytest
+from msgspec.structs import replace
 
-from tests.sdk import SIGNER, sdk
+from tests.sdk import CREDENTIAL, SIGNER, Sent, sdk
+from tracefuse import clock
 from tracefuse.control import Command, Reason, control_key, encode
-from tracefuse.errors import ApprovalRequired, ToolDenied
+from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
+from tracefuse.fuse import Fuse
+from tracefuse.gate import Gate
 from tracefuse.grants import Grants, decode
 from tracefuse.held import DELAY_MAX, Held
+from tracefuse.propagation import current_span
+from tracefuse.transports import MemoryTransport
 from tracefuse.verdicts import Verdict
 
 PAY = {"name": "crm.pay", "description": "Pays an invoice.", "schema": {"amount": "number"}}
@@ -103,6 +112,162 @@ def test_autonomy_says_what_waits(autonomy: int, holds: tuple[bool, bool]) -> No
     held.grants = grants(autonomy=autonomy)
 
     assert (held.holds("crm.pay"), held.holds("crm.find")) == holds
+
+
+@pytest.mark.parametrize("autonomy", [0, 1, 2])
+def test_below_2_no_write_goes_on_without_a_verdict(autonomy: int) -> None:
+    """Each action of such an agent is a person's or nobody's, whatever the file says of writes."""
+    held = Held("b")
+    held.grants = grants(autonomy=autonomy, without_verdict="allow")
+
+    assert held.grants.goes_on("crm.pay") is (autonomy == 2)
+    assert held.grants.goes_on("crm.find")
+
+
+def half_open(sent: Sent) -> list[None]:
+    """Put the agent on trial; the places that its gate has left."""
+    scope = "agent:acme/refunds"
+    half = Command(
+        cmd_id="c", scope=scope, author="auto", action="log", state="half_open", epoch=1,
+        reason=Reason("r"), probes=3,
+    )  # fmt: skip
+    key = control_key(scope, "auto")
+    sent.fuse.gate.hear(key, encode(half), SIGNER.kid, SIGNER.sign(key, encode(half)), now=0)
+    restraint = sent.fuse.gate._table.get(scope)
+    assert restraint is not None
+    return restraint._probes
+
+
+def test_a_call_that_its_caller_gives_up_leaves_nothing_behind() -> None:
+    """A timeout around it: the owner hears that it did not run, and the next span has the right parent."""
+
+    async def impatient() -> None:
+        async with sent.fuse.trace() as trace:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05), trace.tool("crm.pay"):
+                    pytest.fail("it ran")
+            assert current_span.get() is trace
+
+    with sdk() as sent:
+        sent.fuse.held.grants, sent.fuse.held.listening = grants(), True
+        sent.fuse.describe("crm.pay", PAY)
+        places = half_open(sent)
+        asyncio.run(impatient())
+        assert sent.fuse.held._waiting == {}
+        assert len(places) == 3
+
+    (result,) = sent.events("tool.result")
+    assert (result.status, result.error_type) == ("not_run", "CancelledError")
+
+
+@pytest.mark.parametrize("answer", ["deny", ""])
+def test_a_call_to_which_nobody_agreed_gives_its_place_on_trial_back(answer: str) -> None:
+    """Else three of them would leave the scope on trial for ever, with no place to prove itself."""
+    with sdk() as sent:
+        held = sent.fuse.held
+        held.grants, held.listening = grants(), True
+        sent.fuse.describe("crm.pay", PAY)
+        places = half_open(sent)
+        ask = held.ask
+
+        def answered(call_id: str, attempt: int) -> Future[Verdict]:
+            future = ask(call_id, attempt)
+            word = "needs_approval" if attempt else answer
+            if word:
+                said = {"boot_id": held.boot_id, "approval_id": "a"}
+                held.tell(replace(verdict(word, **said), call_id=call_id, attempt=attempt))
+            return future
+
+        held.ask = answered  # type: ignore[method-assign]
+        for _ in range(4):
+            with (
+                sent.fuse.trace() as trace,
+                pytest.raises(Refused),
+                trace.tool("crm.pay", patience=0.01),
+            ):
+                pytest.fail("it ran")
+
+        assert len(places) == 3
+
+
+def test_a_forked_child_holds_what_its_parent_held() -> None:
+    """Before it has heard anything itself; its first words tell the file that it obeys, too."""
+    told: list[int] = []
+    parent = Held("b", granted=lambda grants: told.append(grants.version))
+    parent.obey_file(grants(version=3))
+    child = Held("c", granted=lambda grants: told.append(grants.version), grants=parent.grants)
+    assert child.holds("crm.pay")
+    child.obey_file(grants(version=3))
+    child.obey_file(grants(version=3))
+
+    assert told == [3, 3]
+
+
+class Starting:
+    """A fuse whose first commands and file take a moment to arrive."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.transport = MemoryTransport()
+        self.fuse = Fuse(
+            CREDENTIAL, environment="dev", bundle="", spool=None, transport=lambda: self.transport,
+            decision_args={}, access={}, commands=self._hear,
+        )  # fmt: skip
+
+    async def _hear(self, gate: Gate, tell: object, held: Held) -> None:
+        await asyncio.sleep(self.seconds)
+        held.obey_file(grants())
+        gate.declare({"crm.pay": "write", "crm.find": "read"})
+        gate.ready = True
+
+
+def test_the_first_call_of_a_process_waits_for_its_file() -> None:
+    """Nobody has said what the tool may do: the file says that it is held, and nobody answers."""
+    starting = Starting(0.3)
+    starting.fuse.describe("crm.pay", PAY)
+    try:
+        with starting.fuse.trace() as trace, pytest.raises(ToolDenied), trace.tool("crm.pay"):
+            pytest.fail("it ran")
+    finally:
+        starting.fuse.close()
+
+
+def test_without_a_broker_a_process_waits_for_its_file_once() -> None:
+    """Two seconds in all, then an agent of which nothing is known goes on, as it would in an outage."""
+    starting, spent = Starting(3600.0), []
+    try:
+        for _ in range(3):
+            began = clock.monotonic()
+            with starting.fuse.trace() as trace, trace.tool("crm.other"):
+                spent.append(clock.monotonic() - began)
+    finally:
+        starting.fuse.close()
+
+    assert spent[0] > 1.9
+    assert sum(spent[1:]) < 1.0
+
+
+def test_a_forked_child_waits_until_it_hears_for_itself() -> None:
+    """What the parent heard is old; the child's reader begins though nothing was emitted yet."""
+    starting = Starting(0.0)
+    try:
+        while not starting.fuse.gate.ready:
+            time.sleep(0.01)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                held = starting.fuse.held.holds("crm.pay") and not starting.fuse.gate.ready
+                while starting.fuse.settling("crm.pay"):
+                    time.sleep(0.01)
+                status = 0 if held and starting.fuse.gate.ready else 2
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+    finally:
+        starting.fuse.close()
+
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_words_of_a_verdict() -> None:

@@ -102,6 +102,65 @@ def test_a_yes_is_for_these_arguments_alone() -> None:
     assert (other.word, invented.word) == ("needs_approval", "needs_approval")
 
 
+HUGE = {"name": "huge", "when": "args.amount > 40", "approvers": ["cfo"], "expires_s": 90}
+
+
+def test_a_yes_to_one_rule_is_none_to_the_next() -> None:
+    """Each rule hears whom it names; the second yes counts together with the first, once."""
+    waiting = Waiting(approvals=[LARGE, HUGE])
+    waiting.answer(by="ann")
+    (half,) = waiting.ask("same", 1, attempt=2, approval_id=waiting.id)
+    (wanted,) = approvals(waiting.out, Wanted)
+    used, waiting.id = waiting.id, half.approval_id
+    waiting.answer(by="cfo")
+    (again,) = waiting.ask("same", 2, approval_id=used)
+    (whole,) = waiting.ask("same", 1, attempt=3, approval_id=waiting.id)
+    (twice,) = waiting.ask("same", 3, approval_id=waiting.id)
+
+    assert (half.word, wanted.rule, wanted.approvers) == ("needs_approval", "huge", ["cfo"])
+    assert [one.word for one in (again, whole, twice)] == [
+        "needs_approval",
+        "allow",
+        "needs_approval",
+    ]
+
+
+def test_a_yes_counts_along_no_longer_than_its_own_rule_says() -> None:
+    """The first one is a minute old when the second comes: its rule asks again."""
+    waiting = Waiting(approvals=[LARGE, HUGE])
+    waiting.answer(by="ann")
+    (half,) = waiting.ask("same", 1, attempt=2, approval_id=waiting.id)
+    waiting.id = half.approval_id
+    waiting.pipe.wait(61)
+    waiting.answer(by="cfo")
+    (stale,) = waiting.ask("same", 1, attempt=3, approval_id=waiting.id)
+
+    assert stale.word == "needs_approval"
+    assert stale.reason.startswith("large")
+
+
+@pytest.mark.parametrize(("by", "word"), [("dora", "needs_approval"), ("ann", "allow")])
+def test_anybodys_yes_at_autonomy_1_is_not_an_approvers(by: str, word: str) -> None:
+    """Whoever a rule names answers for both; anybody else only for the level of autonomy."""
+    waiting = Waiting(autonomy=1)
+    waiting.answer(by=by)
+    (verdict,) = waiting.ask("same", 1, attempt=2, approval_id=waiting.id)
+
+    assert waiting.verdict.gate == "autonomy"
+    assert verdict.word == word
+
+
+def test_a_call_that_asks_again_is_counted_once() -> None:
+    """One write a day, agreed to by a person: it may run, and the next one may not."""
+    waiting = Waiting(limits={"write": {"per_day": 1}})
+    waiting.answer()
+    (agreed,) = waiting.ask("same", 1, attempt=2, approval_id=waiting.id)
+    (again,) = waiting.ask("other", 1, attempt=3)
+
+    assert agreed.word == "allow"
+    assert (again.word, again.gate) == ("deny", "stopped")  # what was allowed has had its turn
+
+
 def test_a_yes_passes_no_other_gate() -> None:
     """A budget that is spent meanwhile denies the call that was agreed to."""
     waiting = Waiting(budgets={"run_usd": 0.01})

@@ -731,6 +731,29 @@ def test_an_order_counts_once() -> None:
     assert len(commands(case.tell(ordered(WHOLE, cmd_id="h3")))) == 1
 
 
+def test_an_older_release_ends_no_later_stop() -> None:
+    """However it came to be late; nor does it in a scope of its own after another's stop."""
+    case = Case()
+    late, other = ordered(WHOLE, "half_open", cmd_id="h2"), ordered(TOOL, "half_open", cmd_id="h3")
+    case.tell(ordered(WHOLE, cmd_id="h4"), ordered(TOOL, cmd_id="h5"))
+    newer = ordered(WHOLE, "half_open", cmd_id="h6")
+
+    assert case.tell(late, other) == []
+    assert only(case.tell(newer)).state == "half_open"
+
+
+@pytest.mark.parametrize(("seconds", "states_after"), [(-31.0, []), (-29.0, ["half_open"])])
+def test_a_release_whose_time_is_over_is_none(seconds: float, states_after: list[str]) -> None:
+    """By record time, with half a minute for clocks that differ; a stop is obeyed however old."""
+    case = Case()
+    expires = int((case.now + seconds) * 1e6)
+    stop = case.tell(ordered(WHOLE, expires_at=expires))
+    release = case.tell(ordered(WHOLE, "half_open", cmd_id="h2", expires_at=expires))
+
+    assert [command.state for command in commands(stop)] == ["forced_open"]
+    assert [command.state for command in commands(release)] == states_after
+
+
 def test_a_forgery_does_not_use_up_an_order() -> None:
     """Who writes nonsense under the id of an order to come does not silence it."""
     case = Case()

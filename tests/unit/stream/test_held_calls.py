@@ -8,6 +8,7 @@ import pytest
 
 from ingest.records import Asked, Step
 from stream.breaker import State
+from stream.budgets import OVERDUE_MAX
 from stream.outputs import Answer, Output
 from stream.policy import GATES
 from tests.pipe import AGENT, TENANT, Pipe, Told, registered, signals, trace_id
@@ -199,6 +200,18 @@ def test_a_detector_that_only_measures_holds_no_call_back(pipe: Pipe, measured: 
     assert verdict.word == ("allow" if measured else "needs_approval")
 
 
+def test_what_a_detector_of_another_build_has_asked_for_still_asks(pipe: Pipe) -> None:
+    """A run goes on across an upgrade; a name that nobody knows any more ends no worker."""
+    told = in_force(pipe)
+    pipe.send(asked(told))
+    _agent(pipe).runs[told.trace_id].signals["long_gone"] = "annotate"
+    (noted,) = verdicts(pipe.send(asked(told)))
+    _agent(pipe).runs[told.trace_id].signals["long_gone"] = "step-up"
+    (asks,) = verdicts(pipe.send(asked(told)))
+
+    assert (noted.word, asks.word) == ("allow", "needs_approval")
+
+
 def test_a_weaker_word_takes_no_step_up_back(pipe: Pipe) -> None:
     """A detector that asked for a person in this run, and later only annotates."""
     told = in_force(pipe)
@@ -328,6 +341,34 @@ def test_who_tells_no_cost_has_spent_what_was_set_aside(pipe: Pipe) -> None:
         pipe.send(answered(told, request, "ok" if words[-1] == "allow" else "not_run"))
 
     assert words == ["allow", "allow", "deny", "deny"]
+
+
+def test_a_call_that_outlasts_its_time_is_not_free(pipe: Pipe) -> None:
+    """What was set aside comes back by time, and counts after all once the call ends without a cost."""
+    told = in_force(pipe, budgets={"run_usd": 0.02}, timeout_s=30)
+    words = []
+    for _ in range(4):
+        request = asked(told)
+        words += [verdict.word for verdict in verdicts(pipe.send(request))]
+        pipe.wait(31)
+        pipe.send(answered(told, request, "ok" if words[-1] == "allow" else "not_run"))
+
+    assert words == ["allow", "allow", "deny", "deny"]
+    assert not _agent(pipe).ledger.overdue
+
+
+def test_what_outlasts_its_time_and_did_not_run_costs_nothing(pipe: Pipe) -> None:
+    """The control; and of calls that are never heard of again only the newest are remembered."""
+    told = in_force(pipe, budgets={"run_usd": 0.02}, timeout_s=1)
+    for _ in range(OVERDUE_MAX + 10):
+        request = asked(told)
+        assert [verdict.word for verdict in verdicts(pipe.send(request))] == ["allow"]
+        pipe.jump(1.2)
+    assert len(_agent(pipe).ledger.overdue) == OVERDUE_MAX
+    pipe.send(answered(told, request, "not_run"))
+
+    assert len(_agent(pipe).ledger.overdue) == OVERDUE_MAX - 1
+    assert _agent(pipe).ledger.runs == {}
 
 
 def test_budgets_of_an_hour_and_a_day_span_runs(pipe: Pipe) -> None:

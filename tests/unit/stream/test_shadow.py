@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import tracefuse
 from ingest.records import Wanted
@@ -12,7 +13,7 @@ from tests.pipe import Pipe, Told, commands, found, registered, signals, trace_i
 from tests.sdk import sdk
 from tests.unit.stream.test_held_calls import FILE, TOOL, asked, verdicts
 from tracefuse.errors import ToolDenied
-from tracefuse.grants import Grants, decode
+from tracefuse.grants import Grants, _Bundle, decode
 
 SCOPE = "bundle:acme/refunds/b3"
 BUNDLES = {"stable": {"hash": "b1"}, "shadow": {"hash": "b3"}}
@@ -44,6 +45,19 @@ def test_a_shadow_sets_nothing_aside() -> None:
     (verdict,) = verdicts(pipe.send(asked(told, bundle="b1")))
 
     assert verdict.word == "allow"
+
+
+def test_a_twin_stays_a_shadow_when_its_bundle_becomes_the_canary() -> None:
+    """The roll-out goes on while it runs: what it repeats was done once already."""
+    pipe = mirrored()
+    twin, canary = Told(), Told(trace_id=trace_id(7), boot_id="b2")
+    pipe.send(twin("run.start", bundle="b3", attrs={"shadow_of": trace_id(3)}))
+    bundles = {"stable": {"hash": "b1"}, "canary": {"hash": "b3", "share": 0.01}}
+    pipe.tell(registered(**(FILE | {"bundles": bundles, "version": 2})))
+    said = [*verdicts(pipe.send(asked(twin, bundle="b3"))),
+            *verdicts(pipe.send(asked(canary, bundle="b3")))]  # fmt: skip
+
+    assert [(one.word, one.gate) for one in said] == [("deny", "shadow"), ("allow", "")]
 
 
 def test_nobody_is_asked_about_a_shadow() -> None:
@@ -147,6 +161,23 @@ def test_a_twin_runs_reads_and_executes_nothing_else() -> None:
     assert (start.task_type, start.user_id) == ("refund", "u1")
     assert end.status == "ok"
     assert [event.status for event in sent.events("tool.result")] == ["ok", "ok", "not_run"]
+
+
+@pytest.mark.parametrize("promoted", [False, True])
+def test_a_twin_executes_nothing_where_no_verdict_comes(promoted: bool) -> None:
+    """Though the file lets writes go on without one, and though its bundle is the canary by now."""
+    with sdk() as sent:
+        sent.fuse.held.obey_file(replace(grants('"write"'), without_verdict="allow"))
+        with sent.fuse.trace() as trace, trace.tool(TOOL):
+            pass  # the control
+        twin = sent.fuse.shadow(trace)
+        if promoted:
+            bundles = {"stable": _Bundle("b1"), "canary": _Bundle("b3", 1.0)}
+            given = replace(grants('"write"'), without_verdict="allow", bundles=bundles)
+            sent.fuse.held.obey_file(given)
+        assert twin is not None
+        with pytest.raises(ToolDenied, match="shadow"), twin, twin.tool(TOOL):
+            pytest.fail("it ran")
 
 
 def test_a_share_of_the_runs_is_repeated() -> None:

@@ -15,7 +15,7 @@ from tracefuse import clock, ids
 from tracefuse.drafts import Draft, Run
 from tracefuse.errors import ApprovalRequired, CircuitOpen, Refused, ToolDenied
 from tracefuse.grants import DEADLINE_SECONDS, SHADOW
-from tracefuse.held import Waiting, wait, wait_async
+from tracefuse.held import SNAPSHOT_SECONDS, Waiting, wait, wait_async
 from tracefuse.propagation import current_span, traceparent
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ T = TypeVar("T")
 # Of an error's message; it is turned into a template and never leaves.
 MESSAGE_MAX = 2048
 WORD_MAX = 256
-# How long a call that writes waits at most for the first commands of a starting agent.
-SNAPSHOT_SECONDS = 2.0
 POLL_SECONDS = 0.02
 
 
@@ -76,6 +74,7 @@ class Call(Span):
         "_approval",
         "_asked",
         "_attempt",
+        "_awaits",
         "_body",
         "_delay",
         "_extra",
@@ -102,6 +101,7 @@ class Call(Span):
         self._approval = ""  # a person's yes, to be used
         self._patience = 0.0  # seconds to wait for one
         self._attempt = 1
+        self._awaits = ""  # the approval that it waits for now
         self._delay = 0.0  # that a verdict asks for
 
     def result(self, value: T) -> T:
@@ -123,18 +123,22 @@ class Call(Span):
 
     def __enter__(self) -> Self:
         until = clock.monotonic() + SNAPSHOT_SECONDS
-        while self._fuse.gate.undecided(self._tool) and clock.monotonic() < until:
+        while self._fuse.settling(self._tool) and clock.monotonic() < until:
             time.sleep(POLL_SECONDS)
         delay = self._admit()
         if delay > 0.0:
             time.sleep(delay)
         asking = self._asking()
-        with contextlib.suppress(StopIteration):
-            waiting = next(asking)
-            while True:
-                waiting = asking.send(wait(*waiting))
-        if self._delay > 0.0:
-            time.sleep(self._delay)
+        try:
+            with contextlib.suppress(StopIteration):
+                waiting = next(asking)
+                while True:
+                    waiting = asking.send(wait(*waiting))
+            if self._delay > 0.0:
+                time.sleep(self._delay)
+        except BaseException as error:
+            self._called_off(error)
+            raise
         self._began = clock.now_us()  # what it waited for was not the tool
         return self
 
@@ -142,19 +146,23 @@ class Call(Span):
         until = clock.monotonic() + SNAPSHOT_SECONDS
         # An event of this loop could not be set from the gate's.
         while (  # noqa: ASYNC110
-            self._fuse.gate.undecided(self._tool) and clock.monotonic() < until
+            self._fuse.settling(self._tool) and clock.monotonic() < until
         ):
             await asyncio.sleep(POLL_SECONDS)
         delay = self._admit()
         if delay > 0.0:
             await asyncio.sleep(delay)
         asking = self._asking()
-        with contextlib.suppress(StopIteration):
-            waiting = next(asking)
-            while True:
-                waiting = asking.send(await wait_async(*waiting))
-        if self._delay > 0.0:
-            await asyncio.sleep(self._delay)
+        try:
+            with contextlib.suppress(StopIteration):
+                waiting = next(asking)
+                while True:
+                    waiting = asking.send(await wait_async(*waiting))
+            if self._delay > 0.0:
+                await asyncio.sleep(self._delay)
+        except BaseException as error:
+            self._called_off(error)
+            raise
         self._began = clock.now_us()  # what it waited for was not the tool
         return self
 
@@ -210,11 +218,27 @@ class Call(Span):
             raise
 
     def _stay_apart(self) -> None:
-        """A probe executes nothing that may change something, whoever has forgotten to say so."""
+        """A probe and a shadow execute nothing that may change something, whoever has forgotten to say so."""
         if self.run.probe and not self._fuse.gate.reads(self._tool):
             raise ToolDenied(self._tool, "a probe executes nothing", SHADOW)
+        self._fuse.held.stay_apart(self._tool, self.run.bundle, bool(self.run.shadow_of))
 
-    def _not_run(self, refusal: Refused, told: dict[str, Any], duration_us: int = 0) -> None:
+    def _called_off(self, error: BaseException) -> None:
+        """Nothing ran: it was refused, or whoever waited called it off, as with a timeout of its own."""
+        # It took a place of a scope on trial, and did not use it.
+        self._fuse.gate.back(self.run.trace_id, self._tool, self.run.bundle)
+        if isinstance(error, Refused):
+            return  # told already
+        held = self._fuse.held
+        held.forget(self.call_id, self._attempt)
+        if self._awaits:  # for a person: its asking was over, and told
+            held.forget(self._awaits, 0)
+            self._leave()
+            return
+        self._extra.setdefault("verdict_seen", "none")
+        self._not_run(error, {}, self._leave())
+
+    def _not_run(self, refusal: BaseException, told: dict[str, Any], duration_us: int = 0) -> None:
         """Report a call that was refused: nothing happened, nothing is owed."""
         extra = self._extra | {
             "status": "not_run", "error_type": type(refusal).__name__, "duration_us": duration_us,
@@ -239,8 +263,10 @@ class Call(Span):
             # Asked before it is reported: a person may answer at once.
             note = held.ask(verdict.approval_id, 0)
             self._judged_before(verdict)
+            self._awaits = verdict.approval_id
             told = yield note, self._patience
             held.forget(verdict.approval_id, 0)
+            self._awaits = ""
             if told is None or told.word != "allow":
                 self._leave()
                 raise held.unanswered(self._tool, verdict, told)
@@ -290,8 +316,6 @@ class Call(Span):
             if isinstance(refusal, ApprovalRequired):
                 told["approval_id"] = refusal.approval_id
             self._not_run(refusal, told, self._leave())
-            # It took a place of a scope on trial, and did not use it.
-            self._fuse.gate.back(self.run.trace_id, self._tool, self.run.bundle)
             raise
 
     def _emit(

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -24,7 +25,7 @@ from tracefuse.envelopes import Seal
 from tracefuse.evidence import Identity, Witness
 from tracefuse.gate import Gate
 from tracefuse.grants import Grants
-from tracefuse.held import Held
+from tracefuse.held import SNAPSHOT_SECONDS, Held
 from tracefuse.probe_runs import Probes, Runner, read
 from tracefuse.propagation import VARIABLE, current_span, parse
 from tracefuse.signing import CommandVerifier
@@ -97,16 +98,17 @@ class Fuse:
         self._described: dict[str, str] = {}
         self._forms: dict[str, Mapping[str, Any]] = {}  # by tool, as it describes what it returns
         self._listeners: list[Callable[[Command], None]] = []
-        self._begin()
+        self._settled_by = inf  # monotonic seconds; the first call of a tool sets it
+        self._begin(None)
         self._background.start()
         _living.append(self)
 
-    def _begin(self) -> None:
-        """A life of its own for this process: queue, boot id, thread."""
+    def _begin(self, grants: Grants | None) -> None:
+        """A life of its own for this process: queue, boot id, thread. `grants`: the file that it knows."""
         self.boot_id = ids.boot_id()
         self.boot = Run(ids.trace_id(), ids.span_id())
         self.emitter = Emitter()
-        self.held = Held(self.boot_id, self._described, self._granted)
+        self.held = Held(self.boot_id, self._described, self._granted, grants)
         self._ears = Ears(self.emitter, self.boot, self._listeners)
         commands = self._commands
         identity = Identity(
@@ -274,6 +276,23 @@ class Fuse:
         declared = grants.form(tool) if grants is not None else {}
         return declared or self._forms.get(tool, {})
 
+    def settling(self, tool: str) -> bool:
+        """Whether a call has to wait for the first commands of this process, and for its agent's file.
+
+        What is declared to write does for as long as it is patient. Of a tool of which nothing is known
+        the file may say that it is held: the first such call, and no later one, gives the file two seconds.
+        """
+        if self.gate.ready or not tool:
+            return False
+        if self._commands is None:
+            return self.gate.undecided(tool)
+        self._background.start()  # in a forked child nobody may have begun to listen
+        if self.gate.undecided(tool):
+            return True
+        now = clock.monotonic()
+        self._settled_by = min(self._settled_by, now + SNAPSHOT_SECONDS)
+        return now < self._settled_by and not self.gate.knows(tool)
+
     def snapshot(self, value: object) -> object:
         """A value as it is now; never raises."""
         if value is None:
@@ -337,7 +356,10 @@ _inherited: list[object] = []
 def _after_fork() -> None:
     for fuse in _living:
         _inherited.append(fuse._background)
-        fuse._begin()
+        fuse._begin(fuse.held.grants)
+        if fuse._commands is not None:
+            fuse.gate.ready = False  # nobody listens in this process yet
+            fuse._settled_by = inf
         # Most children never emit; the first event of one that does starts its thread.
         fuse.emitter.attach(fuse._background.start)
 

@@ -142,6 +142,10 @@ class Gate:
         reason = self.life.hear(key, value, kid, sig, now_us, now)
         return self._reject(reason, key, kid) if reason else None
 
+    def knows(self, tool: str) -> bool:
+        """Whether somebody has said what a tool may do."""
+        return tool in self._access
+
     def reads(self, tool: str) -> bool:
         """Whether a tool is known to change nothing."""
         return self._access.get(tool) == "read"

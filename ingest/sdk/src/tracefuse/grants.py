@@ -110,7 +110,9 @@ class Grants(msgspec.Struct, frozen=True):
     def goes_on(self, tool: str) -> bool:
         """Whether a call runs that got no verdict in time."""
         access = self.access(tool)
-        return access == "read" or (access == "write" and self.without_verdict == "allow")
+        if access == "write":  # below, each action is a person's or nobody's
+            return self.without_verdict == "allow" and self.autonomy >= BOUNDED
+        return access == "read"
 
 
 decode = msgspec.json.Decoder(Grants).decode

@@ -15,6 +15,9 @@ from tracefuse.verdicts import Verdict
 # Calls that wait at once in one process; more than threads or tasks that hold one.
 WAITING_MAX = 4096
 
+# How long a call waits at most for the first commands of a starting agent, and for the agent's file.
+SNAPSHOT_SECONDS = 2.0
+
 # No verdict asks for a longer pause; one that does must not hang the agent.
 DELAY_MAX = 2.0
 
@@ -33,6 +36,8 @@ class Held:
         By tool, SHA-256 of what it says of itself now.
     granted
         Told each version of the file that comes into force.
+    grants
+        The file that the parent of a forked process knew: its calls are held from the first one on.
 
     Examples
     --------
@@ -50,19 +55,21 @@ class Held:
         boot_id: str,
         described: dict[str, str] | None = None,
         granted: Callable[[Grants], None] | None = None,
+        grants: Grants | None = None,
     ) -> None:
         self.boot_id = boot_id
         self._granted = granted
+        self._told: Grants | None = None  # what this process has said that it obeys
         self.described = {} if described is None else described
-        self.grants: Grants | None = None  # None until a signed file was read
+        self.grants = grants  # None until a signed file was read
         self.listening = False  # whether an answer would be heard
         self._waiting: dict[Asked, Future[Verdict]] = {}
         self._lock = threading.Lock()
 
     def obey_file(self, grants: Grants) -> None:
         """A version of the agent's file comes into force in this process."""
-        known, self.grants = self.grants, grants
-        if self._granted is not None and grants != known:
+        told, self.grants, self._told = self._told, grants, grants
+        if self._granted is not None and grants != told:
             self._granted(grants)
 
     def admit(self, tool: str, environment: str, bundle: str = "") -> None:
@@ -87,7 +94,18 @@ class Held:
         if not grants.carries(bundle):
             raise ToolDenied(tool, f"bundle {bundle or 'without a name'} was withdrawn", "version")
         # What is held gets its verdict first, which says what would have become of the call.
-        if grants.shadows(bundle) and grants.access(tool) != "read" and not grants.holds(tool):
+        if not grants.holds(tool):
+            self.stay_apart(tool, bundle)
+
+    def stay_apart(self, tool: str, bundle: str, repeats: bool = False) -> None:
+        """Raises `ToolDenied` for what a shadow may not do, whatever a verdict says and if none comes.
+
+        A run that `repeats` another stays a shadow, though its bundle may be the canary by now.
+        """
+        grants = self.grants
+        if grants is None or grants.access(tool) == "read":
+            return
+        if repeats or grants.shadows(bundle):
             raise ToolDenied(tool, "a shadow executes nothing", SHADOW)
 
     def obey(self, tool: str, verdict: Verdict | None) -> float:
