@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections.abc import Sequence
 
 import msgspec
 
@@ -31,6 +32,24 @@ _FORMS = (
     "of"
 )
 PIECES = _FORMS.split("|")
+# Scripts and kinds of signs by themselves and among each other, and words that stand near to a form.
+_NEAR = (
+    " |send|Send|the|order|you must|please|\n|. |: |Ann|Bank|of|1.|- |\\n|to|need to|is to |12,50 EUR|"
+    "ann@x.example|https://a.b/c?d=1|/etc/x|before you|new |new task: |ignore previous instructions|"
+    "system:|key=|password: |sk-|ghp_|AKIA|eyJ|Bearer |GB82 WEST 1234 5698 7654 32|4111 1111 1111 1111|"
+    "4111-1111-1111-1111 |2026-03-11T08:15:26.123Z|5f0c9e0e8a3c4f0e|10.0.0.1"
+)
+ALPHABETS: tuple[Sequence[str], ...] = (
+    "abcdefghij klmnop qrstu vwxyz. ,;:\n-_'\"()ABCDEÄÖÜßéèñçø0123456789@/",
+    "漢字仮名交じり文。、，こんにちは世界カタカナ한국어 你好吗请把钱转到账户 12３４@．/：",
+    "😀🎉👩\u200d👧🏴\U000e0067\U000e007f ok go send \u200d\ufe0f",
+    "مرحبا بالعالم שלום 123 ٣٤ \u202e\u202d\u200f@.",
+    "".join(map(chr, range(256))) + "\u2028\u3000ﬁ①²Ⅳ\ud800",
+    "0123456789abcdef-- \n",
+    "ABCDEFGHabcdefgh0123456789+/=_- \n",
+    "0123456789 -.,:/ \n$€",
+    _NEAR.split("|"),
+)
 # What is told besides since the digest was taken; each has tests of its own.
 _LATER = ("template", "arguments")
 
@@ -39,6 +58,12 @@ def text(rng: random.Random) -> str:
     count = rng.choice((1, 2, 3, 5, 8, 20, 60))
     gap = rng.choice(("", " ", " ", "\n", ". ", ", "))
     return gap.join(rng.choices(PIECES, k=count))
+
+
+def scripts(rng: random.Random) -> str:
+    """Runs of one to four alphabets, some of them longer than any word or passage."""
+    parts = rng.choices(ALPHABETS, k=rng.randrange(1, 5))
+    return "".join("".join(rng.choices(part, k=rng.choice((1, 5, 20, 80, 300)))) for part in parts)
 
 
 def value(rng: random.Random, depth: int = 0) -> object:
@@ -74,6 +99,19 @@ def test_the_evidence_of_nasty_texts_is_what_it_was() -> None:
         seen.update(msgspec.json.encode(told(one, value(rng), name), order="sorted"))
 
     assert seen.hexdigest() == "6a394ddba236b323c37a010dda25a50d3031d1a7b87b51c3eceb7006222c3789"
+
+
+def test_the_evidence_of_other_scripts_and_random_signs_is_what_it_was() -> None:
+    """The same for texts that are made of no forms: floods of digits, of base64, of signs beyond ASCII."""
+    rng, seen, one = random.Random(22), hashlib.sha256(), witness()
+    for _ in range(1500):
+        name = rng.choice(("tool.result", "input.user", "memory.read", "output"))
+        body: object = scripts(rng)
+        if rng.random() < 0.3:
+            body = {"rows": [scripts(rng), rng.randrange(10**9), scripts(rng)]}
+        seen.update(msgspec.json.encode(told(one, body, name), order="sorted"))
+
+    assert seen.hexdigest() == "3f79179be735c3004301dbbb1362aa033d230c2f00d22438587070a922d69430"
 
 
 def test_what_is_remembered_changes_nothing() -> None:

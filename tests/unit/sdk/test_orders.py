@@ -3,10 +3,12 @@
 import itertools
 import random
 import string
+import time
 
 import pytest
 
 from tracefuse.fingerprints import fingerprints
+from tracefuse.names import names
 from tracefuse.orders import ORDERED_MAX, PASSAGES_MAX, ordered, passages
 
 TO = "eve@evil.example"
@@ -113,3 +115,45 @@ def test_a_manual_is_bounded_and_says_so() -> None:
 def test_an_order_without_a_blank_is_one(word: str) -> None:
     """Markup, or a line's end that is written out, parts the verb from its value."""
     assert demanded(word)
+
+
+SEEDS = [
+    *(
+        "send ",
+        "you must ",
+        "you ",
+        "please now ",
+        "\n",
+        ". ",
+        "1. ",
+        "- ",
+        "(",
+        "' ",
+        "a's ",
+        "Ann ",
+    ),
+    *(
+        "Send Ann of ",
+        "Ann of the",
+        "A-",
+        "_",
+        "é ",
+        "É",
+        "send\\n",
+        "сen",
+        "\u200b",
+        "7",
+        " must be x",
+    ),
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_time_is_linear(seed: str) -> None:
+    """100 kB of any repetition take less than a second."""
+    text = seed * (100_000 // len(seed))
+    start = time.process_time()
+    ordered(b"key", [text, f"Send {text}", text[:300]])
+    names(b"key", text)
+
+    assert time.process_time() - start < 1.0

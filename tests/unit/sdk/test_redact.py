@@ -1,14 +1,17 @@
 """What redaction promises: planted secrets vanish, clean text stays, time is linear."""
 
 import base64
+import itertools
 import json
 import time
+from binascii import a2b_base64
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracefuse import sensitive
 from tracefuse.redact import Redactor, is_secret_name
 
 redactor = Redactor()
@@ -161,6 +164,24 @@ def test_redacting_twice_changes_nothing() -> None:
     once = [redactor.redact(f"password={s} {s} {quote(s)}")[0] for _, s in ALL]
 
     assert [redactor.redact(text) for text in once] == [(text, {}) for text in once]
+
+
+def test_no_secret_hides_in_hex() -> None:
+    """Ids and hashes aren't decoded as base64, since no form can stand in what they would give."""
+    places: tuple[set[int], ...] = (set(), set(), set())
+    for quad in itertools.product(sensitive._HEX, repeat=4):
+        plain = a2b_base64(bytes(quad).replace(b"-", b"+"))
+        for place, byte in zip(places, plain, strict=True):
+            place.update(bytes((byte,)).lower())
+    forms = (
+        *(b"://", b"@", b"%40", b"-----", b"00000000", b"eyj", b"bearer", b"passw"),
+        *sensitive._STRONG, *sensitive._WEAK, *sensitive._AWS,
+        *sensitive._ISSUED, *sensitive._ISSUED_DOTTED,
+    )  # fmt: skip
+    for form, begin in itertools.product(forms, range(3)):
+        signs = enumerate(form.lower(), begin)
+
+        assert not all(sign in places[at % 3] for at, sign in signs), form
 
 
 PEM_BEGIN = "-----BEGIN PRIVATE KEY"

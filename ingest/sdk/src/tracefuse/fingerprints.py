@@ -35,6 +35,7 @@ _REST = re.compile(
 )
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LEFT = _LETTERS + "0123456789._%+-@:/\\~$€£¥"
+_LEFT_SIGNS = frozenset(_LEFT)
 _URL_RIGHT = re.compile(r"(?:[^\s\"'<>()\[\]{}|\\^`,;]|[,;](?![a-z]{2,8}://))*+")
 _LEFT_MAX = 256
 _TRIM = ".,:;!?-_+%~/\\"
@@ -103,15 +104,31 @@ def fingerprints(
     >>> found[0].hash == fingerprints(b"key", [("amount", 1000.5)])[0][0].hash
     True
     """
+    found, cut = tokens(items, limit)
+    digest = hasher(key).digest  # of what is kept only: it costs as much as the search
+    return [
+        Fingerprint(digest(normal), klass, path, start, end)
+        for (normal, path), (klass, start, end) in found
+    ], cut
+
+
+def tokens(
+    items: Iterable[tuple[str, object]], limit: int = 256
+) -> tuple[list[tuple[tuple[str, str], tuple[str, int, int]]], bool]:
+    """What `fingerprints` hashes: normal form and path, class and span.
+
+    >>> tokens([("note", "pay EUR 25")])
+    ([(('25', 'note'), ('amount', 8, 10))], False)
+    """
     seen: dict[tuple[str, str], tuple[str, int, int]] = {}
     cut = False
     for path, value in items:
         if type(value) is str:
-            tokens = _of_text(value)
+            told = _of_text(value)
             cut = cut or len(value) > TEXT_MAX
         else:
-            tokens = _of_number(value)
-        for klass, normal, start, end in tokens:
+            told = _of_number(value)
+        for klass, normal, start, end in told:
             if (normal, path) not in seen:
                 seen[normal, path] = klass, start, end
         if len(seen) >= _SEEN_MAX:
@@ -120,12 +137,8 @@ def fingerprints(
     found = list(seen.items())
     if len(found) > limit:
         found.sort(key=lambda one: _RANK[one[1][0]])  # stable: the first of each class are kept
-        found, cut = found[:limit], True
-    digest = hasher(key).digest  # of what is kept only: it costs as much as the search
-    return [
-        Fingerprint(digest(normal), klass, path, start, end)
-        for (normal, path), (klass, start, end) in found
-    ], cut
+        return found[:limit], True
+    return found, cut
 
 
 def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
@@ -201,22 +214,23 @@ def _of_text(text: str) -> list[_Token]:
     cursor = 0
     rest = _REST.search(text)
     while rest is not None and len(out) < _SEEN_MAX:
-        at, end = rest.span()
-        head = text[max(cursor, at - _LEFT_MAX) : at]
-        start = at - len(head) + len(head.rstrip(_LEFT))
+        start, end = rest.span()
+        if start > cursor and text[start - 1] in _LEFT_SIGNS:
+            head = text[max(cursor, start - _LEFT_MAX) : start]
+            start += len(head.rstrip(_LEFT)) - len(head)
         word = text[start:end]
-        if "://" in word:
+        if word.isdigit() and not rest.lastindex:  # by far the most frequent
+            _number(text, start, end, word.lstrip("0") or "0", out)
+        elif "://" in word:
             found = _URL_RIGHT.match(text, start + word.index("://") + 3)
             end = len(text) if found is None else found.end()
             _url(text[start:end], start, out)
         elif rest.lastindex and (groups := _groups(text, word, start, end)):
             end = start + len(groups)
             out.append(("account", _account(groups), start, end))
-        elif word.isdigit():  # by far the most frequent
-            _number(text, start, end, word.lstrip("0") or "0", out)
         else:
-            tokens = _known(word) if end - start <= _WORD_MAX else _told(word)
-            for klass, normal, left, right in tokens:
+            told = _known(word) if end - start <= _WORD_MAX else _told(word)
+            for klass, normal, left, right in told:
                 if klass is _WHOLE:
                     _number(text, start + left, start + right, normal, out)
                 else:

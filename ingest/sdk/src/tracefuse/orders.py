@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import chain
 from unicodedata import normalize
 
-from tracefuse.fingerprints import fingerprints
+from tracefuse.fingerprints import hasher, tokens
 from tracefuse.names import names
 
 # A passage is a sentence; what is longer was not written for a reader.
@@ -60,11 +60,27 @@ _WORDS = "|".join(
     for first in sorted({verb[0] for verb in _VERBS})
 )
 _LEAD = rf"(?:(?:{'|'.join(sorted(_LEADS))}|[0-9]{{1,2}})[,:.)]?\s++){{0,4}}"
+
+
+def _said(blank: str, letter: str) -> tuple[str, str]:
+    """What may stand before a first word, and that word, or the number of a step."""
+    return rf"[{blank}\"'*>#(-]", rf"([{letter}]++|[0-9]{{1,2}}[.)][{blank}])"
+
+
+def _next(lead: str, said: str) -> re.Pattern[str]:
+    """A sign that may end a sentence, up to the next one's first word.
+
+    A long run of such signs is passed over as a whole, though nothing is said behind it: each of them would
+    go through the rest of the run.
+    """
+    return re.compile(rf"[.!?:;>\n\"'*)\]}}#(-]{lead}*+(?:{said}|(?<={lead}{{64}}))")
+
+
 # The first word of a text, and of all that may be a sentence: apart, since a search is fast that knows its
-# first letter.
-_SAID = r"[\s\"'*>#(-]*+([^\W\d_]++|[0-9]{1,2}[.)]\s)"
-_FIRST = re.compile(_SAID)
-_NEXT = re.compile(rf"[.!?:;>\n\"'*)\]}}#(-]{_SAID}")
+# first letter. In ASCII, signs that are spelt out are found faster than kinds of signs.
+_FIRST = re.compile("{}*+{}".format(*_said(r"\s", r"^\W\d_")))
+_NEXT = _next(*_said(r"\s", r"^\W\d_"))
+_ASCII_NEXT = _next(*_said(r" \t-\r\x1c-\x1f", "a-z"))
 _BEGUN = re.compile(rf"{_LEAD}(?:{_WORDS})(?=[\s<*_])(?!\s+(?:of|is|was|are|were|has|had|:)\b)")
 # Who speaks to the reader: "you must send", "I want you to send", "make sure to send".
 _MODAL = (
@@ -81,6 +97,7 @@ _SPOKEN = (
     *((stem, re.compile(rf"{stem}(?:be\s+\w|{_LEAD}(?:{_WORDS})\b)")) for stem in
       (" must ", " should ", " shall ", " has to ", " have to ", " needs to ", " need to ")),
 )  # fmt: skip
+_Spoken = tuple[tuple[str, re.Pattern[str]], ...]
 # Letters of other scripts that look like these, and what nobody sees: an order reads the same with them.
 _ALIKE = str.maketrans("авсԁеһіјӏкмногрѕтухᴢοανρικτυ", "abcdehijlkmhorpstyxzoavpiktu")
 _BEYOND = re.compile(r"[^\x00-\x7f]")
@@ -92,7 +109,7 @@ _END = re.compile(r"[.!?\n](?:(?<!\n)[\"')\]]*+(?=\s|\Z)|(?<=\n)\s*+(?:\n|[-*]\s
 _PARAGRAPH = re.compile(r"\n[ \t]*+(?:\n|[\w ]{1,24}:\s)")
 
 
-def passages(text: str) -> list[tuple[int, int, int]]:
+def passages(text: str, ways: _Spoken = _SPOKEN) -> list[tuple[int, int, int]]:
     """Passages that give an order: begin, end, and how far what it is about may follow.
 
     Notes
@@ -116,7 +133,7 @@ def passages(text: str) -> list[tuple[int, int, int]]:
         low = low.replace("\\n", " \n")
     found: list[tuple[int, int, int]] = []
     last = 0
-    for start, said in _starts(low):
+    for start, said in _starts(low, ways):
         if start < last or len(found) == PASSAGES_MAX:
             continue
         end = _end(_END, low, said, PASSAGE_MAX)
@@ -150,19 +167,20 @@ def _seen(text: str) -> list[tuple[int, int, int]]:
     return [(places[start], places[end], places[behind]) for start, end, behind in found]
 
 
-def _starts(low: str) -> list[tuple[int, int]]:
+def _starts(low: str, ways: _Spoken) -> list[tuple[int, int]]:
     """Where orders begin, and where their verb has been said; the same one perhaps twice."""
     found = []
     first = _FIRST.match(low)
-    for said in chain((first,) if first else (), _NEXT.finditer(low, first.end() if first else 0)):
+    following = (_ASCII_NEXT if low.isascii() else _NEXT).finditer(low, first.end() if first else 0)
+    for said in chain((first,) if first else (), following):
         word = said[1]
-        if word in COMMANDS or word[0] in "0123456789":
+        if word and (word in COMMANDS or word[0] in "0123456789"):
             begun = _BEGUN.match(low, said.start(1))
             if begun is not None:
                 found.append(begun.span())
-    if len(low.split(None, 1)) < 2:
+    if not ways or len(low.split(None, 1)) < 2:
         return found  # the others have two words
-    for stem, rule in _SPOKEN:
+    for stem, rule in ways:
         at = low.find(stem)
         while at >= 0:
             spoken = rule.match(low, at)
@@ -171,6 +189,14 @@ def _starts(low: str) -> list[tuple[int, int]]:
             at = low.find(stem, at + len(stem))
     found.sort()
     return found
+
+
+def _spoken_in(texts: list[str]) -> _Spoken:
+    """Those ways of speaking to the reader whose words occur: records have many texts, and few of these."""
+    low = "\n".join(texts).lower() if len(texts) > 1 else ""
+    if not low or not low.isascii() or "\\" in low:
+        return _SPOKEN  # letters that look like others and written line ends are read otherwise
+    return tuple(one for one in _SPOKEN if one[0] in low)
 
 
 def _end(rule: re.Pattern[str], low: str, start: int, most: int) -> int:
@@ -200,18 +226,21 @@ def ordered(key: bytes, texts: Iterable[object]) -> tuple[dict[str, list[str]], 
     >>> [(klass, len(told)) for klass, told in found.items()], more
     ([('email', 1), ('domain', 1)], False)
     """
-    told: dict[tuple[str, str], None] = {}
+    demanded: dict[tuple[str, str], None] = {}
     named: dict[tuple[str, str], None] = {}
     more = False
-    for text in texts:
-        found = passages(text) if isinstance(text, str) else []
+    read = [text for text in texts if isinstance(text, str)]
+    ways = _spoken_in(read)
+    for text in read:
+        found = passages(text, ways)
         more = more or len(found) == PASSAGES_MAX
         for start, end, behind in found:
-            assert isinstance(text, str)
-            tokens, _ = fingerprints(key, [("", text[start:behind])])
-            told.update(((one.klass, one.hash), None) for one in tokens)
-            said = names(key, text[start:end], skip=COMMANDS)
-            named.update(((one.klass, one.hash), None) for one in said)
+            for (normal, _), (klass, _, _) in tokens([("", text[start:behind])])[0]:
+                demanded[klass, normal] = None
+            for name in names(key, text[start:end], skip=COMMANDS):
+                named[name.klass, name.hash] = None
+    digest = hasher(key).digest
+    told = dict.fromkeys((klass, digest(normal)) for klass, normal in demanded)
     kept = [*told, *named]
     by_class: dict[str, list[str]] = {}
     for klass, one in kept[:ORDERED_MAX]:

@@ -40,8 +40,11 @@ _ALNUM = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _BASE64 = bytes(120 if c in _ALNUM + b"+/_-" else 32 for c in range(256))
 _DIGITS = bytes(48 if 48 <= c < 58 else 32 for c in range(256))
 _PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
+# Signs of ids and hashes: read as base64 they give none of the forms that are looked for.
+_HEX = b"0123456789abcdef-"
 # No issued key and no base64 of a secret is without a run of so many; few English words are.
 _RUN = b"x" * 16
+_KEY_RUN = b"x" * _KEY_BYTES
 
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]*+")
 _DOTTED = re.compile(rb"[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+){0,4}+")
@@ -61,6 +64,8 @@ _VALUE = re.compile(
 )
 _BEARER = re.compile(rb"\s{1,3}+([A-Za-z0-9._~+/=-]*+)")
 _GROUP = re.compile(rb"[0-9]++")
+# Digits that are enough for a card, each behind the last or one sign behind it.
+_ROW = re.compile(rb"[0-9](?:[ -]?[0-9]){12,}+")
 # Letters of a country and two digits, which are rare; what follows them.
 _CLASSES = bytes(48 if 48 <= c < 58 else 97 if c in _ALNUM else 32 for c in range(256))
 _COUNTRY = b"aa00"
@@ -96,23 +101,24 @@ def spans(data: bytes, probe: bool) -> list[Span]:
             out += _cards(data)
     masked = data.translate(_BASE64)
     if _RUN in masked:
-        out += _tokens(data)
+        out += _tokens(data, masked)
         if probe:
             out += _encoded(data, masked)
     return out
 
 
-def _tokens(data: bytes) -> list[Span]:
+def _tokens(data: bytes, masked: bytes) -> list[Span]:
     """Secrets that their issuer made long; only looked for where a long word stands."""
     out: list[Span] = []
+    long = _long(data, masked)
     for prefix in _ISSUED:
-        if prefix in data:
+        if prefix in long:
             out += _issued(data, prefix, "api_key", _TOKEN)
-    for prefix in _ISSUED_DOTTED:
+    for prefix in _ISSUED_DOTTED:  # with a point in it, which no run has
         if prefix in data:
             out += _issued(data, prefix, "api_key", _DOTTED)
     for prefix in _AWS:
-        if prefix in data:
+        if prefix in long:
             out += _issued(data, prefix, "aws_key", _TOKEN)
     if b"eyJ" in data:
         out += _issued(data, b"eyJ", "jwt", _DOTTED)
@@ -120,6 +126,18 @@ def _tokens(data: bytes) -> list[Span]:
     if b"bearer" in low:
         out += _bearers(data, low)
     return out
+
+
+def _long(data: bytes, masked: bytes) -> bytes:
+    """All words that are long enough for an issued key, a blank between."""
+    words = []
+    at = masked.find(_KEY_RUN)
+    while at >= 0:
+        end = masked.find(b" ", at)
+        end = len(data) if end < 0 else end
+        words.append(data[at:end])
+        at = masked.find(_KEY_RUN, end)
+    return b" ".join(words)
 
 
 def _emails(data: bytes) -> Iterator[Span]:
@@ -218,11 +236,15 @@ def _bearers(data: bytes, low: bytes) -> Iterator[Span]:
 
 
 def _cards(data: bytes) -> Iterator[Span]:
+    for row in _ROW.finditer(data):
+        yield from _cards_of_row(data, *row.span())
+
+
+def _cards_of_row(data: bytes, begin: int, last: int) -> Iterator[Span]:
     row: list[tuple[int, bytes]] = []  # groups of digits, each one sign behind the last
-    end = -1
-    for found in _GROUP.finditer(data):
+    for found in _GROUP.finditer(data, begin, last):
         group = found[0]
-        if len(group) == 1 or found.start() != end + 1 or data[end : end + 1] not in (b" ", b"-"):
+        if len(group) == 1:
             row.clear()
         end = found.end()
         row.append((found.start(), group))
@@ -296,6 +318,8 @@ def _encoded(data: bytes, masked: bytes) -> Iterator[Span]:
 
 def _inside(run: bytes) -> str:
     """Class of the first secret that the run holds in base64, empty when it holds none."""
+    if not run.translate(None, _HEX):
+        return ""
     text = run.translate(_STANDARD, _NOT_BASE64)
     for skip in range(4):  # a path or a name may stand before it without a gap
         part = text[skip:]

@@ -36,7 +36,7 @@ class _Lanes(dict[bytes, int]):
     """The 64 hash bits of a word, one in each byte, so that adding integers counts votes."""
 
     def __missing__(self, word: bytes) -> int:
-        lanes = int.from_bytes(blake2b(word, digest_size=64).digest(), "little") & _ONES
+        lanes = int.from_bytes(blake2b(word).digest(), "little") & _ONES
         if len(self) >= _WORDS_MAX:
             self.clear()
         if len(word) <= _WORD_BYTES:
@@ -169,10 +169,16 @@ _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007f]{1,7}")  # of Scotland and 
 
 
 def _word(begun: str) -> str:
-    r"""Words that begin one of these ways. A search is fast that knows the first letter, so it stands first,
-    then that it begins the word; behind `\b` each character would be tried.
+    r"""Words that begin one of these ways. A search is fast that knows how it begins, so that stands first,
+    then that a word begins there; behind `\b` each character would be tried.
     """
-    return "(?:" + "|".join(rf"{one[0]}(?<!\w\w){one[1:]}" for one in begun.split("|")) + ")"
+    return "(?:" + "|".join(rf"{one}(?<!\w{one})" for one in begun.split("|")) + ")"
+
+
+_FIRST_YOU = (
+    r" (?:you )?(?:answer|continu|complet|respond|solv|proceed|do)\w*"
+    r".{0,60}\byou (?:must|need|have|should|first)\b"
+)
 
 
 _ORDERS = (
@@ -184,7 +190,7 @@ _ORDERS = (
         r"|guideline|direction|command|order|restrict|polic)",
     ),
     (
-        ("new instruction", "new task", "new rule", "new objective", "new goal"),
+        ("new ",),
         _word("new")
         + r" (?:instruction|task|rule|objective|goal)s?\s{0,3}(?::|are\b|is\b|for you\b)",
     ),
@@ -204,12 +210,9 @@ _ORDERS = (
         _word("system|developer") + r" (?:prompt|message|instruction|override|notice)s?\s{0,3}:"
         r"|<\W{0,3}(?:system|instructions?)\W{0,3}>|\[/?(?:system|inst)\]|\n\s{0,8}system\s{0,3}:",
     ),
-    (
-        ("before", "instead of"),
-        _word("before|instead of")
-        + r" (?:you )?(?:answer|continu|complet|respond|solv|proceed|do)\w*"
-        r".{0,60}\byou (?:must|need|have|should|first)\b",
-    ),
+    # Common words, so each by itself: what begins in one way only is found fastest.
+    (("before",), _word("before") + _FIRST_YOU),
+    (("instead of",), _word("instead of") + _FIRST_YOU),
     (
         ("assistant", "agent", "language model", "chatbot"),
         _word("dear|attention|hey|note to|message for|message to|important for") + r"\b[ ,:]{0,3}"
