@@ -5,7 +5,7 @@ Each agent first plays runs of its usual work as fast as it can, as many as its 
 stop nobody: they are annotated, or the next write waits for a person.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -24,7 +24,8 @@ from ingest.simulate.habits_of_versions import (
     more_in_next,
     wandering,
 )
-from ingest.simulate.scenario import Moment, Scenario
+from ingest.simulate.habits_of_volume import KNOWN_S, flooding, steady
+from ingest.simulate.scenario import Distortion, Moment, Scenario
 from ingest.simulate.script import Act, Ask, Hand, Keep, Move, Say, Script, Tell
 from ingest.simulate.usual import CALLS as _CALLS
 from ingest.simulate.usual import USUAL_MS as _USUAL_MS
@@ -305,7 +306,7 @@ def _poisoned(task: work.Task, moment: Moment, random: Random) -> Script:
 
 
 def _scenario(
-    name: str, detector: str, usual: Run, distort: Callable[..., Script], warm: int, task: str,
+    name: str, detector: str, usual: Run, distort: Distortion, warm: int, task: str,
     expected: str = "annotate", **more: Any,
 ) -> Scenario:  # fmt: skip
     """A row: defaults are what most of them share."""
@@ -373,4 +374,6 @@ HABITS = (
     _scenario("leaked_key", "leakage", noting, leaking, 3, "operations", "step-up",
               declares={"data_classes": ("personal",)}, starts_s=_AFTER_S),
     _scenario("failed_probes", "probe_drift", looking, hasty, 3, "support", probes=PROBES),
+    _scenario("flood_of_reads", "volume", steady, flooding, 0, "support", fault_at_s=KNOWN_S,
+              lasts_s=KNOWN_S + 20.0),
 )  # fmt: skip

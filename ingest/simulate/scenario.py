@@ -74,6 +74,9 @@ class Scenario:
         So many of them are played first, as fast as they go: the history that a detector needs.
     starts_s
         How long agent and twin wait before their first run.
+    lasts_s
+        Seconds that agent and twin play, beside all other fleets: their detector needs so long of the
+        broker's own time. 0 for as long as the others.
     all_only
         Whether it is played by `tracefuse demo --all` only.
     """
@@ -105,6 +108,7 @@ class Scenario:
     usual: Callable[[Task, Random], Script] | None = None
     warm: int = 0
     starts_s: float = 0.0
+    lasts_s: float = 0.0
     all_only: bool = False
 
     @property

@@ -51,5 +51,8 @@ SCENARIOS: dict[str, Scenario] = {
 DEMO = [name for name, one in SCENARIOS.items() if not one.all_only]
 """What `tracefuse demo` plays."""
 
-REST = [name for name, one in SCENARIOS.items() if one.all_only]
+REST = [name for name, one in SCENARIOS.items() if one.all_only and not one.lasts_s]
 """What `tracefuse demo --all` plays besides."""
+
+LASTING = [name for name, one in SCENARIOS.items() if one.lasts_s]
+"""What plays beside all of these, since it takes longer."""

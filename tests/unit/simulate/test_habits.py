@@ -11,7 +11,7 @@ from ingest.simulate import work
 from ingest.simulate.habits_of_data import SAYS
 from ingest.simulate.process import Work
 from ingest.simulate.roles import Role, agent_file, fleet
-from ingest.simulate.scenarios import DEMO, REST, SCENARIOS
+from ingest.simulate.scenarios import DEMO, LASTING, REST, SCENARIOS
 from ingest.simulate.script import Act, Ask, Hand, Say, Script, Tell
 from stream.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, Told, signals, trace_id
@@ -22,13 +22,14 @@ from tracefuse.forms import misfit
 from tracefuse.orders import ordered
 from tracefuse.redact import Redactor
 from tracefuse.sketches import shape, template
+from tracefuse.wire import LINES_MAX
 
-ROLES = fleet(REST, healthy=0)
-# A volume needs ten minutes of the broker's time to be known.
-UNPLAYED = {"volume"}
+ROLES = fleet([*REST, *LASTING], healthy=0)
+UNPLAYED: set[str] = set()  # a new detector without a scenario stands here, with the reason
 KEYED = KeyedHash(b"key")
 FAULTY_RUNS = 60
 TWIN_RUNS = 20
+PACE_S = 8.0  # between two runs of eight events at one event a second
 
 
 TRACKS: tuple[Literal["stable", "canary", "shadow"], ...] = ("stable", "canary", "shadow")
@@ -120,7 +121,7 @@ def found(role: Role) -> tuple[int, int]:
 # These are about values in texts, which the SDK alone sees: the demo plays them.
 OF_TEXTS = {"injected_order", "poisoned_memory", "made_up_answer"}
 OF_PROBES = {"failed_probes"}  # the SDK itself makes their runs: `test_failed_probes.py`
-PLAYED = [role for role in ROLES if role.scenario not in OF_TEXTS | OF_PROBES]
+PLAYED = [role for role in ROLES if role.scenario not in OF_TEXTS | OF_PROBES | {*LASTING}]
 
 
 @pytest.mark.parametrize("role", PLAYED, ids=lambda role: role.agent)
@@ -130,6 +131,26 @@ def test_the_detector_finds_the_fault_and_only_the_fault(role: Role) -> None:
 
     assert before == 0
     assert (after > 0) == role.faulty
+
+
+@pytest.mark.parametrize(
+    "role", [role for role in ROLES if role.scenario in LASTING], ids=lambda role: role.agent
+)
+def test_what_takes_minutes_is_found_in_its_minutes(role: Role) -> None:
+    """Runs at the pace of the demo, for as long: silence before the fault, a word after it."""
+    scenario, pipe, job = SCENARIOS[role.scenario], Pipe(), Work(role, Random(7))
+    pipe.tell(sealed(agent_file(role, TENANT), REGISTRY))
+    begun, said, run = pipe.now, [0, 0], 0
+    while (elapsed := pipe.now - begun) < scenario.lasts_s:
+        run += 1
+        made = told(role, job.next(elapsed, scenario.lasts_s - elapsed), run)
+        for part in (made[n : n + LINES_MAX] for n in range(0, len(made), LINES_MAX)):
+            out = pipe.send(*part)
+            said[job.faulty] += sum(s.detector == scenario.detector for s in signals(out))
+        pipe.now += PACE_S
+
+    assert said[0] == 0
+    assert (said[1] > 0) == role.faulty
 
 
 def test_an_injected_order_names_what_the_user_did_not() -> None:
@@ -169,12 +190,12 @@ def test_every_detector_has_its_scenario() -> None:
     played = {one.detector for one in SCENARIOS.values()}
 
     assert set(CATALOGUE) - played == UNPLAYED
-    assert sorted([*DEMO, *REST]) == sorted(SCENARIOS)
+    assert sorted([*DEMO, *REST, *LASTING]) == sorted(SCENARIOS)
 
 
 def test_each_has_a_twin_with_the_same_file_and_habits() -> None:
     """Twin and faulty agent differ in the fault alone."""
-    for name in REST:
+    for name in (*REST, *LASTING):
         faulty, twin = (role for role in ROLES if role.scenario == name)
         mine, other = agent_file(faulty, "t"), agent_file(twin, "t")
 

@@ -28,7 +28,7 @@ from ingest.simulate import (
 )
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenario import Moment
-from ingest.simulate.scenarios import DEMO, REST, SCENARIOS
+from ingest.simulate.scenarios import DEMO, LASTING, REST, SCENARIOS
 from ingest.simulate.script import Act, Ask, Freeze, Script
 from stream import promotion
 from stream.budgets import Ledger, most
@@ -418,7 +418,7 @@ def test_the_page_of_the_demo_lists_every_scenario() -> None:
     page = (Path(__file__).parents[3] / "docs" / "demo.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)` \|.*?\| `([a-z-]+)` \|", page, re.MULTILINE)
 
-    assert rows == [(name, SCENARIOS[name].expected) for name in (*DEMO, *REST)]
+    assert rows == [(name, SCENARIOS[name].expected) for name in (*DEMO, *REST, *LASTING)]
     assert f"a fleet of {len(FLEET)} simulated agents" in page
     assert f"{len(FAULTY)} of them misbehave" in page
 
