@@ -38,6 +38,13 @@ FROM signals LEFT JOIN (
 ) AS told USING signal_id
 WHERE tenant = {tenant:String} ORDER BY at
 """
+# A cause belongs to agents: those whose alarms it was made of, and those that joined it.
+_CAUSES = """
+SELECT agent_id, 'shared_cause',
+    greatest(toUnixTimestamp64Milli(opened_at), toUnixTimestamp64Milli(alarmed_at)) * 1000,
+    '', incident_id
+FROM shared_causes WHERE tenant = {tenant:String} ORDER BY alarmed_at
+"""
 _REFUSED = "SELECT agent_id, trace_id, gate FROM why_refused WHERE tenant = {tenant:String}"
 _ANSWERS = """
 SELECT agent_id, trace_id, word, toUnixTimestamp64Milli(at) * 1000
@@ -101,7 +108,7 @@ class DemoStore:
             dead_lettered=int(self._rows(_DEAD)[0][0]),
             orders=[Ordered(*row) for row in self._rows(_ORDERS)],
             acknowledged=dict(self._rows(_ACKS)),
-            signals=[Found(*row) for row in self._rows(_SIGNALS)],
+            signals=[Found(*row) for sql in (_SIGNALS, _CAUSES) for row in self._rows(sql)],
             lags_ms=lags_ms,
             refusals=[Refused(*row) for row in self._rows(_REFUSED)],
             answers=[Answered(*row) for row in self._rows(_ANSWERS)],

@@ -64,7 +64,8 @@ def fleet(scenarios: Iterable[str] | None = None, healthy: int = HEALTHY) -> lis
         if name not in SCENARIOS:
             raise ConfigError(f"scenario {name!r} is not one of {', '.join(SCENARIOS)}")
         agent, task = name.replace("_", "-"), SCENARIOS[name].task
-        roles.append(Role(agent, task, name, True))
+        names = (agent, *(f"{agent}-{n}" for n in range(2, SCENARIOS[name].others + 2)))
+        roles += [Role(one, task, name, True) for one in names]
         if SCENARIOS[name].twin:
             roles.append(Role(f"{agent}-twin", task, name))
     tasks = list(TASKS)

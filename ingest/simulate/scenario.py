@@ -54,6 +54,8 @@ class Scenario:
     twin
         Whether a healthy agent with the same file plays beside it. One whose own runs in between are
         healthy needs none: they show that nothing else was refused.
+    others
+        So many more agents have the same fault at the same time.
     person
         What a person does about it while the fault lasts.
     environment
@@ -97,6 +99,7 @@ class Scenario:
     gate: str = ""
     obeys: bool = True
     twin: bool = True
+    others: int = 0
     person: Literal["", "approves", "refuses", "kills", "promotes"] = ""
     environment: Environment = "dev"
     elsewhere: str = ""

@@ -114,6 +114,24 @@ def test_dead_letters_of_earlier_days_do_not_count(client: Client, demo: DemoSto
     assert DemoStore(client, "ours", since_us=(THEN + 11) * S).facts(Quantiles()).dead_lettered == 0
 
 
+def test_agents_of_a_shared_cause_are_found(client: Client, demo: DemoStore) -> None:
+    """One finding of each child, when people were told; not of the node itself."""
+    _insert(
+        client, "incidents", tenant="ours", incident_id="n1", detector="shared_cause",
+        node="tool:search", opened_at=9.5,
+    )  # fmt: skip
+    for agent, alarmed in (("early", 9.0), ("late", 10.0)):
+        _insert(
+            client, "incidents", tenant="ours", incident_id=f"i-{agent}", agent_id=agent,
+            detector="error_rate", parent="n1", opened_at=alarmed,
+        )  # fmt: skip
+
+    assert [one for one in demo.facts(Quantiles()).signals if one.detector == "shared_cause"] == [
+        Found("early", "shared_cause", (THEN + 9) * S + S // 2, "", "n1"),
+        Found("late", "shared_cause", (THEN + 10) * S, "", "n1"),
+    ]
+
+
 def test_refusals_come_with_their_gate(demo: DemoStore) -> None:
     """Of our tenant, and not what was allowed."""
     assert demo.facts(Quantiles()).refusals == [Refused("buyer", "of deny", "budgets")]

@@ -121,7 +121,9 @@ def found(role: Role) -> tuple[int, int]:
 # These are about values in texts, which the SDK alone sees: the demo plays them.
 OF_TEXTS = {"injected_order", "poisoned_memory", "made_up_answer"}
 OF_PROBES = {"failed_probes"}  # the SDK itself makes their runs: `test_failed_probes.py`
-PLAYED = [role for role in ROLES if role.scenario not in OF_TEXTS | OF_PROBES | {*LASTING}]
+OF_MANY = {"shared_tool_down"}  # correlate alone sees it: `test_shared_tool.py`
+ELSEWHERE = OF_TEXTS | OF_PROBES | OF_MANY | {*LASTING}
+PLAYED = [role for role in ROLES if role.scenario not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("role", PLAYED, ids=lambda role: role.agent)
@@ -196,7 +198,7 @@ def test_every_detector_has_its_scenario() -> None:
 def test_each_has_a_twin_with_the_same_file_and_habits() -> None:
     """Twin and faulty agent differ in the fault alone."""
     for name in (*REST, *LASTING):
-        faulty, twin = (role for role in ROLES if role.scenario == name)
+        faulty, *_, twin = (role for role in ROLES if role.scenario == name)
         mine, other = agent_file(faulty, "t"), agent_file(twin, "t")
 
         assert (mine.limits, mine.tools, mine.bundles) == (other.limits, other.tools, other.bundles)
