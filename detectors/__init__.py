@@ -21,6 +21,7 @@ from detectors.first_time import FirstTime
 from detectors.latency import LatencyQuantile
 from detectors.latency_baseline import LatencyBaseline
 from detectors.leakage import Leakage
+from detectors.low_confidence import Course, LowConfidence
 from detectors.malformed_result import MalformedResult
 from detectors.memory_influence import MemoryInfluence
 from detectors.new_template import NewTemplate
@@ -53,6 +54,7 @@ __all__ = [
     "CanaryRate",
     "ContextGrowth",
     "CostCap",
+    "Course",
     "Deeds",
     "Detector",
     "Divergence",
@@ -65,6 +67,7 @@ __all__ = [
     "LatencyBaseline",
     "LatencyQuantile",
     "Leakage",
+    "LowConfidence",
     "MalformedResult",
     "MemoryInfluence",
     "NewTemplate",
@@ -128,6 +131,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "probe_drift": ProbeDrift,
     "volume": Volume,
     "leakage": Leakage,
+    "low_confidence": LowConfidence,
 }
 
 
@@ -231,4 +235,7 @@ CATALOGUE: dict[str, Entry] = {
         soft=True,
     ),
     "leakage": Entry("D23", "rule", "call", "step-up", "high", "annotate", "low"),
+    "low_confidence": Entry(
+        "D27", "statistical", "agent x version", "step-up", "low", "annotate", "info", soft=True
+    ),
 }

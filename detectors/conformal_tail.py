@@ -65,6 +65,11 @@ class ConformalTail:
         """The highest score kept; None while fewer than `size` are."""
         return self._ranked[-1] if len(self._ranked) == self.size else None
 
+    @property
+    def usual(self) -> float:
+        """What nine of ten kept scores do not pass: of less nobody need ask. 0 while there are none."""
+        return self._ranked[len(self._ranked) * 9 // 10] if self._ranked else 0.0
+
     def __getstate__(self) -> dict[str, Any]:
         return {
             "size": self.size, "warm": self.warm, "_order": self._order, "_next": self._next,

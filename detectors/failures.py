@@ -126,6 +126,13 @@ FAILURES: dict[str, Failure] = {
         "It was decided after the plan, by whatever was read meanwhile; plans also just change.",
         ("ASI01", "ASI10"), ("AML.T0053",),
     ),
+    "low_confidence": Failure(
+        "Unsure call", "An agent is less sure of a call than in 49 of 50 of its runs that ended well.",
+        "how sure the agent says it is of the call, from 0 to 1",
+        "as sure as in 49 of 50 runs that ended well",
+        "Its doubts have gone before bad ends, and most doubts end well: a person looks before it writes.",
+        ("ASI09",), ("AML.T0031",),
+    ),
     "step_vector": Failure(
         "Unusual step", "Tokens, cost, time and outcome of a step together are rarer than 1 in 1,000.",
         "distance from the agent's own steps", "the quantiles of the agent's last 1,000 steps",

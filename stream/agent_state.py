@@ -14,12 +14,14 @@ from detectors import (
     CanaryRate,
     ContextGrowth,
     CostCap,
+    Course,
     Deeds,
     ErrorBaseline,
     ErrorRate,
     FirstTime,
     LatencyBaseline,
     LatencyQuantile,
+    LowConfidence,
     MalformedResult,
     NewTemplate,
     NoProgress,
@@ -61,6 +63,7 @@ ORDERS_KEPT = 256  # ids of human records, to make repeats harmless, and scopes 
 AWAITING_MAX = 64
 TASKS_MAX = 3  # of one agent that have a baseline of their own; the others share one
 MODELS_MAX = 8  # of one agent; the one used longest ago goes
+VERSIONS_MAX = 2  # of which is known how sure they are; the one that ran longest ago goes
 MEASURED_MAX = 256  # detectors and scopes that are measured only
 DOUBTS_MAX = 8  # calls of a run that one detector lets wait; beyond it, all of the run's
 ALARMS_MAX = 48  # alarms that people may still judge: 80 bytes each in a checkpoint once judged
@@ -95,6 +98,7 @@ class RunState:
     doubts: dict[str, list[str]] = field(default_factory=dict)  # by detector: see `doubting`
     deeds: Deeds = field(default_factory=Deeds)  # what went well, and what was asked for when
     skipped: list[str] = field(default_factory=list)  # tools that came too early, and were told of
+    course: Course | None = None  # None until a call told how sure the agent is
 
 
 @dataclass(slots=True)
@@ -174,7 +178,7 @@ def _all_tools() -> ErrorRate:
 class AgentState:
     """One agent. Bounded by the `_MAX` above; about 3 kB plus 3 kB a tool,
     up to 12 kB for its usual sequences, 4 kB each for what goes before what and for what is new,
-    up to 3.2 kB for how much it does,
+    up to 3.2 kB for how much it does, 4 kB for how sure it is,
     and up to 66 kB for a week of minutes."""
 
     tenant: str
@@ -235,6 +239,7 @@ class AgentState:
     claims_writes: bool = False  # a run of it has claimed a write
     probes: dict[str, ProbeSet] = field(default_factory=dict)  # by the name of the set
     health: dict[str, Uniformity] = field(default_factory=dict)  # by detector that tells a p
+    sureness: dict[str, LowConfidence] = field(default_factory=dict)  # by bundle
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         # The file by name: pickle keeps its fields by place, and another build has others.
@@ -277,6 +282,14 @@ class AgentState:
         self.prices[model] = known  # the newest last
         if len(self.prices) > MODELS_MAX:
             del self.prices[next(iter(self.prices))]
+        return known
+
+    def sure(self, bundle: str) -> LowConfidence:
+        """How sure a version is of its calls, and what its doubts have meant."""
+        known = self.sureness.pop(bundle, None) or LowConfidence()
+        self.sureness[bundle] = known  # the newest last
+        if len(self.sureness) > VERSIONS_MAX:
+            del self.sureness[next(iter(self.sureness))]
         return known
 
     def run_cost(self, task: str) -> RunCost:

@@ -85,6 +85,7 @@ _DECIDING = (
     (stream, "support.py"),
     (stream, "trace_state.py"),
     (stream, "unpickle.py"),
+    (stream, "unsure.py"),
     (stream, "volumes.py"),
     (stream, "wide.py"),
     (stream, "withholding.py"),

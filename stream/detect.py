@@ -43,6 +43,7 @@ from stream import (
     sentences,
     sequences,
     spending,
+    unsure,
 )
 from stream.agent_cells import Cells
 from stream.agent_state import AgentState, RunState, new_agent
@@ -273,6 +274,7 @@ class Detect:
         progressing.run_ended(agent, ended)
         spending.run_ended(agent, ended, fact)
         preceding.run_ended(agent, ended, fact)
+        unsure.run_ended(agent, ended, fact)
         if not fact.spooled:
             for finding in canary.run_ended(agent, ended, fact):
                 self._commanding.found(agent, fact, finding)

@@ -26,6 +26,7 @@ from stream import (
     sentences,
     sequences,
     spending,
+    unsure,
     volumes,
 )
 from stream.agent_state import AgentState
@@ -51,6 +52,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
             yield from remembering.influence(agent, step)
             yield from claiming.requested(agent, step)
             yield from planning.requested(agent, step)
+            yield from unsure.requested(agent, step)
     if not step.spooled:
         yield from _call_rate(agent, step)
 

@@ -278,7 +278,7 @@ class Join:
         """Reasoning or context: it belongs to the next action, or amends one already written."""
         sketch = event.sketches.get("simhash", "")
         fits = isinstance(sketch, str) and len(sketch) <= SKETCH_CHARACTERS
-        ref = Ref(event.event_id, event.name, sketch if fits else "")
+        ref = Ref(event.event_id, event.name, sketch if fits else "", event.confidence)
         if event.name == "output":
             if trace.probe is not None:
                 trace.probe.answered(event)

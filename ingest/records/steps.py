@@ -8,11 +8,12 @@ from ingest.records.marks import NO_SRC, Src
 
 
 class Ref(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """A cognitive or contextual event that belongs to a step: id, name, 64-bit sketch (hex)."""
+    """A cognitive or contextual event that belongs to a step: id, name, 64-bit sketch (hex), sureness."""
 
     event_id: str
     name: str
     sketch: str = ""
+    confidence: float | None = None
 
 
 class RunTotals(msgspec.Struct, gc=False, omit_defaults=True):

@@ -17,6 +17,7 @@ from ingest.simulate import work
 from ingest.simulate.habits_of_data import SAYS, WRITTEN, leaking, noting, redescribed
 from ingest.simulate.habits_of_many import both_tools, one_fails
 from ingest.simulate.habits_of_probes import PROBES, hasty, looking
+from ingest.simulate.habits_of_thought import doubting, musing
 from ingest.simulate.habits_of_versions import (
     NEXT,
     STABLE,
@@ -361,6 +362,8 @@ HABITS = (
     _scenario("skipped_check", "skipped_step", checking, _unchecked, 3, "payouts", "block-call",
               gate="order", must_stop=True, declares=_CHECKED, starts_s=_AFTER_S),
     _scenario("skipped_look", "skipped_habit", checking, _rash, 205, "payouts", held=("write",)),
+    _scenario("unsure_write", "low_confidence", musing, doubting, 140, "operations",
+              held=("irreversible",)),
     _scenario("worse_canary", "canary_rate", few, breaks_in_next, 2, "support",
               declares=_CANARY, **_TAKEN_BACK),
     _scenario("other_tools_canary", "canary_mix", few, more_in_next, 2, "support", declares=_CANARY),

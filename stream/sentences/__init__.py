@@ -11,6 +11,7 @@ from stream.sentences.agents import (
 )
 from stream.sentences.calls import (
     leakage,
+    low_confidence,
     malformed_result,
     memory_influence,
     new_template,
@@ -66,6 +67,7 @@ __all__ = [
     "latency",
     "malformed_result",
     "leakage",
+    "low_confidence",
     "memory_influence",
     "new_template",
     "no_progress",

@@ -59,6 +59,27 @@ def leakage(tool: str, evidence: Evidence) -> str:
     return f"A call of `{tool}` carries data of class {classes}, which the agent's file does not declare."
 
 
+def low_confidence(evidence: Evidence) -> str:
+    """How unsure the agent is of a call, how rare that is, what its doubts have meant, and what is usual.
+
+    >>> found = {"call": "crm.refund", "observed": 0.3, "fall": 0.45, "p": 0.004, "runs": 240,
+    ...          "bad_runs": 20, "less_sure": 0.83, "usual": [["crm.find", 0.6]]}
+    >>> low_confidence(found)
+    '`crm.refund` is asked for with confidence 0.30, and the level of the run has fallen by 0.45: so unsure \
+are fewer than 1 of 50 runs that end well (p = 0.0040). Of two of its runs, the one that ended badly had \
+been the less sure in 83 % (20 of 240 ended badly). Usual there is `crm.find` (60 %).'
+    """
+    fallen = f", and the level of the run has fallen by {evidence['fall']:.2f}"
+    usual = ", ".join(f"`{name}` ({share * 100:.0f} %)" for name, share in evidence["usual"])
+    return (
+        f"`{evidence['call']}` is asked for with confidence {evidence['observed']:.2f}"
+        f"{fallen if evidence['fall'] > 0 else ''}: so unsure are fewer than 1 of 50 runs that end well "
+        f"(p = {evidence['p']:.4f}). Of two of its runs, the one that ended badly had been the less sure in "
+        f"{evidence['less_sure'] * 100:.0f} % ({evidence['bad_runs']} of {evidence['runs']} ended badly)."
+        f"{f' Usual there is {usual}.' if usual else ''}"
+    )
+
+
 def memory_influence(tool: str, evidence: Evidence) -> str:
     """Which argument came out of memory, and who put it there.
 

@@ -221,6 +221,13 @@ CASES: dict[str, Case] = {
         lambda rng, i: (["aws_key", "email"], ["personal"]),
         200,
     ),
+    "low_confidence": Case(
+        lambda rng, i: (
+            (None, None, rng.random() < 0.05) if i % 4 == 3 else (rng.uniform(0.7, 0.95),)
+        ),
+        lambda rng, i: (None, None, True) if i % 4 == 3 else (0.2,),
+        2100,
+    ),
     "volume": Case(
         lambda rng, i: (i * 10.0, rng.randrange(1, 3)), lambda rng, i: (i * 10.0, 60), 1200
     ),

@@ -101,6 +101,19 @@ def _run(times: float) -> Callable[[random.Random, int], Arguments]:
     return run
 
 
+def _doubts(less: float) -> Callable[[random.Random, int], Arguments]:
+    """Runs of three calls and an end. One in twelve ends badly, most of these a little unsure."""
+
+    def call(rng: random.Random, i: int) -> Arguments:
+        bad = i // 4 % 12 == 11
+        if i % 4 == 3:
+            return (None, None, bad)
+        usual = min(rng.gauss(0.88, 0.04), 1.0)
+        return (usual - 0.04 * bad - (less if i % 4 == 2 else 0.0),)
+
+    return call
+
+
 def _turns(rng: random.Random, i: int) -> Arguments:
     """A conversation that begins anew when it has grown to 30 turns."""
     return (int(1000 + 300 * (i % 30) * rng.lognormvariate(0.0, 0.3)),)
@@ -507,6 +520,17 @@ SCENARIOS = {
         found_min=20,
         delay_max=1,
         false_max=0,
+    ),
+    # Runs of three calls, of which the unsure end badly rather than the others; then each doubts its last.
+    "low_confidence": Scenario(
+        _doubts(0.0),
+        _doubts(0.5),
+        starts=1600,
+        lasts=24,
+        alarms=(977, 1244, 1602, 1606, 1610, 1614, 1618),
+        found_min=20,
+        delay_max=2,
+        false_max=200,
     ),
     # An agent that calls some five times a minute calls twice a second; nobody has set a cap.
     "volume": Scenario(

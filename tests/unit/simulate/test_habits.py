@@ -90,7 +90,8 @@ def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Even
         elif isinstance(move, Hand):
             made.append(one("handoff", attrs={"to": move.to}))
         elif isinstance(move, Say):
-            made.append(one(move.name, attrs={"steps": list(move.steps)} if move.steps else {}))
+            steps = {"steps": list(move.steps)} if move.steps else {}
+            made.append(one(move.name, attrs=steps, confidence=move.confidence))
         elif isinstance(move, Tell):
             made.append(one("claim", tool=move.tool, attrs={"times": move.times}))
         elif isinstance(move, Ask):

@@ -149,6 +149,15 @@ class Trace(Span):
         self._point("plan", text if type(text) is str else self._fuse.snapshot(text), extra or None)
 
     def thought(self, text: str, confidence: float | None = None) -> None:
+        """What it thinks; its text leaves as a sketch only. `reflection` and `decision` are alike.
+
+        Parameters
+        ----------
+        confidence
+            How sure it is of what it does next, 0 to 1: what the model says of itself, the probability of
+            its words, or the share of several samples that agree; always the same of these. The last one
+            before a call counts for it.
+        """
         self._think("thought", text, confidence)
 
     def reflection(self, text: str, confidence: float | None = None) -> None:
