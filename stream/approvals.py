@@ -126,5 +126,6 @@ async def _taken(settings: Settings, approval_id: str) -> Outcome:
         await asyncio.sleep(0.2)
     raise NotTaken(
         f"no worker has taken the answer to {approval_id} within {ANSWER_SECONDS:.0f} s. It waits in the"
-        " agent's inbox; `tracefuse status` tells whether workers run"
+        " agent's inbox, or did not count, as a signal of the detector `approval` then says; `tracefuse"
+        " status` tells whether workers run"
     )

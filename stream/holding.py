@@ -1,6 +1,7 @@
 """One held call: asked, judged once, reserved for, answered. Pure.
 
 There is one verdict for each (call, attempt), however often it is asked for; asking again gives the same.
+A call that ran with its leave and asks once more, under the id that it had, is another call.
 """
 
 from typing import NamedTuple
@@ -42,7 +43,10 @@ def answer(agent: AgentState, step: Step, now: float, src: Src) -> Held:
     name = f"{step.step_id}/{asked.attempt}"
     known = agent.verdicts.get(name)
     if known is not None:
-        return Held(verdicts.decode(known), None)
+        before = verdicts.decode(known)
+        if before.word != "allow" or step.step_id in agent.ledger.reserved:
+            return Held(before, None)
+        del agent.verdicts[name]  # that leave was used, or its time is over
     late = now > step.at + asked.deadline_ms / 1000
     judged = EXPIRED if late else policy.judge(agent, step, now)
     ruling = policy.shadowed(agent, step, judged)

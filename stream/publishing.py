@@ -128,8 +128,13 @@ class Publisher:
         return await self._keyed(output.topic, place, output.key, output.value, headers)
 
     async def _forget(self, output: Forget) -> Any:
+        assert self._signer is not None, "only a worker with a key commands"
         place = control.partition_of_scope(output.key.rpartition(":")[0])
-        return await self._keyed(CONTROL, place, output.key, None, [])
+        sig = self._signer.sign(
+            output.key, b""
+        )  # it relaxes: whoever may write here may not therefore say so
+        headers = [(wire.KID, self._signer.kid.encode()), (wire.SIG, sig)]
+        return await self._keyed(CONTROL, place, output.key, None, headers)
 
     async def _keyed(
         self, topic: str, place: int, key: str, value: bytes | None,

@@ -74,19 +74,20 @@ class Reader:
                     self._judge(self._names[record.key], record)
 
     def _judge(self, author: str, record: ConsumerRecord) -> None:
-        if record.value is None:
-            self._found.pop(author, None)
-            return
         kid = wire.header(record.headers, wire.KID).decode(errors="replace")
         sig = wire.header(record.headers, wire.SIG)
         said = Signed(
-            payload=record.value,
+            payload=record.value or b"",
             kid=kid,
             sig=sig,
             kid2=wire.header(record.headers, wire.KID2).decode(errors="replace"),
             sig2=wire.header(record.headers, wire.SIG2),
         )
-        if self._proven(author, record.key.decode(), said):
+        if not self._proven(author, record.key.decode(), said):
+            return
+        if record.value is None:  # a run that has ended
+            self._found.pop(author, None)
+        else:
             try:
                 self._found[author] = Standing(control.decode(record.value), record.timestamp)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

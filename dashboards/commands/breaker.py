@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 from dashboards.commands.kill import ask, force
+from dashboards.naming import scope_of
 from dashboards.output import Output
 from ingest import keys
 from ingest.settings import Settings
@@ -32,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     if options.what == "list":
         return _list(options.most, settings, out)
+    options.scope = scope_of(options.scope)
     if options.what == "force":
         return force(options.scope, options.reason, options.cmd_id, settings, out)
     return _release(options, settings, out)

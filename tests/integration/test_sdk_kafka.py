@@ -226,10 +226,13 @@ def test_a_command_takes_milliseconds(desk: Desk) -> None:
 
 
 def test_an_agent_starts_without_a_broker(tmp_path: Path) -> None:
-    """Nothing raises, nothing blocks; the events wait on disk for the next start."""
+    """Nothing raises, and a read that is declared as one does not wait; the events do, for the next start."""
     credential = create(tmp_path / "keys").credential("acme", "refunds")
     began = monotonic()
-    fuse = tracefuse.init(bootstrap="127.0.0.1:1", credential=credential, spool=tmp_path / "spool")
+    fuse = tracefuse.init(
+        bootstrap="127.0.0.1:1", credential=credential, spool=tmp_path / "spool",
+        access={"t": "read"},
+    )  # fmt: skip
     with fuse.trace() as trace, trace.tool("t"):
         pass
     fuse.close(timeout=0.5)

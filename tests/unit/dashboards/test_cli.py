@@ -162,3 +162,22 @@ def test_who_only_edits_a_file_waits_for_no_detectors(command: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [["kill"], ["breaker", "force"]])
+def test_an_agent_is_stopped_by_its_name(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both commands take what the other takes: an agent, or any scope."""
+    monkeypatch.setenv("TRACEFUSE_HOME", str(tmp_path))
+    stopped: list[str] = []
+
+    def force(scope: str, *_: object) -> int:
+        stopped.append(scope)
+        return 0
+
+    monkeypatch.setattr(f"dashboards.commands.{command[0]}.force", force)
+    for what in ("acme/refunds", "tool:acme/refunds/crm.pay"):
+        assert cli.main([*command, what, "--reason", "test"]) == 0
+
+    assert stopped == ["agent:acme/refunds", "tool:acme/refunds/crm.pay"]

@@ -262,13 +262,14 @@ def test_a_shadow_command_stops_nobody() -> None:
 
 
 def test_a_tombstone_ends_a_workers_word_but_not_a_persons() -> None:
-    """Workers clear a run that ended; a person's stop ends by a signature alone."""
+    """Workers clear a run that ended; a person's stop ends by a signature of a person alone."""
     judged = gate()
     scope = run_scope("acme", "refunds", TRACE)
     tell(judged, command(scope=scope))
     tell(judged, command("forced_open", author="human"))
 
-    gone = judged.hear(control_key(scope, "auto"), None, "", b"", 0)
+    ended = control_key(scope, "auto")
+    gone = judged.hear(ended, None, AUTO.kid, AUTO.sign(ended, b""), 0)
     kept = judged.hear(control_key(AGENT, "human"), None, "", b"", 0)
     assert isinstance(gone, Changed)
     assert gone.gone
@@ -277,6 +278,22 @@ def test_a_tombstone_ends_a_workers_word_but_not_a_persons() -> None:
     key = control_key(AGENT, "human")
     assert isinstance(judged.hear(key, None, HUMAN.kid, HUMAN.sign(key, b""), 0), Changed)
     assert runs(judged)
+
+
+@pytest.mark.parametrize("author", ["nobody", "a person", "a worker"])
+def test_no_tombstone_ends_what_no_run_ended(author: str) -> None:
+    """Without a signature none ends a run's stop either; of the agent's own stop a worker's neither."""
+    judged, agent = gate(), control_key(AGENT, "auto")
+    run = control_key(run_scope("acme", "refunds", TRACE), "auto")
+    tell(judged, command(scope=run_scope("acme", "refunds", TRACE)))
+    tell(judged, command())
+    signer = {"a person": HUMAN, "a worker": AUTO}.get(author)
+    for key in (agent,) if author == "a worker" else (agent, run):
+        kid, sig = (signer.kid, signer.sign(key, b"")) if signer else ("auto/1", b"")
+
+        assert isinstance(judged.hear(key, None, kid, sig, 0), Rejected)
+    assert judged.seen(TRACE, "t") == {AGENT: (0, 1), run.rpartition(":")[0]: (0, 1)}
+    assert not runs(judged)
 
 
 def test_unknown_versions_and_garbage_are_counted_by_reason() -> None:

@@ -160,6 +160,21 @@ def test_a_call_that_its_caller_gives_up_leaves_nothing_behind() -> None:
     assert (result.status, result.error_type) == ("not_run", "CancelledError")
 
 
+def test_a_call_that_is_entered_again_is_another_call() -> None:
+    """Tried once more after a failure: its own ids, its own asking, nothing of the first one's end."""
+    with sdk() as sent, sent.fuse.trace() as trace:
+        call = trace.tool("crm.pay")
+        with pytest.raises(ValueError, match="busy"), call:
+            raise ValueError("busy")
+        with call:
+            pass
+
+    first, second = sent.events("tool.result")
+    assert (first.status, second.status, second.error_type) == ("error", "ok", "")
+    assert first.call_id != second.call_id
+    assert first.span_id != second.span_id
+
+
 @pytest.mark.parametrize("answer", ["deny", ""])
 def test_a_call_to_which_nobody_agreed_gives_its_place_on_trial_back(answer: str) -> None:
     """Else three of them would leave the scope on trial for ever, with no place to prove itself."""

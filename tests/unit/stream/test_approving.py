@@ -92,6 +92,18 @@ def test_a_yes_lets_this_call_run_once() -> None:
     assert second.approval_id != waiting.id
 
 
+def test_a_yes_lets_no_call_run_twice_under_one_id() -> None:
+    """The call has run; whoever enters it again needs another yes."""
+    waiting = Waiting()
+    waiting.answer()
+    (first,) = waiting.ask("same", 1, attempt=2, approval_id=waiting.id)
+    ran = asked(waiting.told, 1, args_hash="same")
+    waiting.pipe.send(answered(waiting.told, ran, args_hash="same"))
+    (second,) = waiting.ask("same", 1, attempt=2, approval_id=waiting.id)
+
+    assert (first.word, second.word) == ("allow", "needs_approval")
+
+
 def test_a_yes_is_for_these_arguments_alone() -> None:
     """Another amount under the same name asks anew; so does a yes that nobody gave."""
     waiting = Waiting()

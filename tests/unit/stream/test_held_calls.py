@@ -295,6 +295,17 @@ def test_an_asking_has_one_verdict(pipe: Pipe) -> None:
     assert (next_attempt.word, next_attempt.gate) == ("deny", "budgets")
 
 
+def test_a_call_that_ran_and_asks_again_under_its_id_is_another_call(pipe: Pipe) -> None:
+    """Some frameworks use ids again: the first leave is no leave for the second, nor is its budget."""
+    told = in_force(pipe, budgets={"run_usd": 0.01})
+    first = asked(told, 7)
+    (allowed,) = verdicts(pipe.send(first))
+    pipe.send(answered(told, first))
+    (again,) = verdicts(pipe.send(asked(told, 7)))
+
+    assert (allowed.word, again.word, again.gate) == ("allow", "deny", "budgets")
+
+
 def test_a_request_that_came_too_late_reserves_nothing(pipe: Pipe) -> None:
     """Its agent has gone on without an answer: the budget belongs to the next call."""
     told = in_force(pipe, budgets={"run_usd": 0.01})

@@ -143,13 +143,15 @@ def test_commands_leave_before_lines() -> None:
 
 
 def test_a_scope_that_has_ended_gets_a_tombstone() -> None:
-    """Where its command was: same key, same partition, no value; behind the command."""
+    """Where its command was: same key, same partition, no value, signed; behind the command."""
     key = control.control_key(SCOPE, "auto")
     command, _, gone = published(ORDER, Forget(key))
 
     assert (gone.topic, gone.key, gone.partition, gone.value) == (
         CONTROL, command.key, command.partition, None,
     )  # fmt: skip
+    kid, sig = gone.headers[wire.KID].decode(), gone.headers[wire.SIG]
+    assert VERIFIER.verify(kid, key, b"", sig)
 
 
 def test_it_waits_until_the_broker_has_everything() -> None:

@@ -121,7 +121,15 @@ class Call(Span):
         """It failed, though no exception leaves the block."""
         self._extra |= failure(error)
 
+    def _anew(self) -> None:
+        """A call that is entered again, as in a loop that tries once more, is another call."""
+        if self._began:
+            self.call_id, self.span_id = ids.span_id(), ids.span_id()
+            self._body, self._extra, self._attempt, self._delay = None, {}, 1, 0.0
+            self._began = 0
+
     def __enter__(self) -> Self:
+        self._anew()
         until = clock.monotonic() + SNAPSHOT_SECONDS
         while self._fuse.settling(self._tool) and clock.monotonic() < until:
             time.sleep(POLL_SECONDS)
@@ -143,6 +151,7 @@ class Call(Span):
         return self
 
     async def __aenter__(self) -> Self:
+        self._anew()
         until = clock.monotonic() + SNAPSHOT_SECONDS
         # An event of this loop could not be set from the gate's.
         while (  # noqa: ASYNC110

@@ -185,8 +185,11 @@ class Gate:
         known = self._commands.get(key)
         if known is None:
             return None
-        # A person's stop ends by a person's signature alone. Tombstones of workers carry none.
-        if author != "auto" and not people.proven(self._verifier, key, signed):
+        # A person's stop ends by a person's signature alone, a worker's so only with its run.
+        ours = author == people.AUTHOR or (
+            known.scope.startswith("run:") and signed.kid.partition("/")[0] == author
+        )
+        if not ours or not self._proven(key, author, signed):
             return self._reject("tombstone", key, signed.kid)
         del self._commands[key]
         self._enact(known.scope)
