@@ -58,7 +58,7 @@ _GROUPS = re.compile(
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})++|[0-9]{1,3}(?:\.[0-9]{3}){2,}+")
 # What an amount, a date or an IP address begins with.
-_NUMERIC = tuple("0123456789$€£¥uegc")
+_NUMERIC = frozenset("0123456789$€£¥uegc")
 _NO_DIGITS = str.maketrans("", "", "0123456789")
 _NO_GAPS = str.maketrans("", "", " -")
 
@@ -149,13 +149,20 @@ def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str,
     """
     if type(value) in _LEAVES:
         yield path, value
-    elif depth < _DEPTH_MAX:
-        before = f"{path}." if path else ""
-        for name, item in _members(value):
+        return
+    # A stack of ours: a leaf would pass through each generator of a recursion.
+    around = [(f"{path}." if path else "", iter(_members(value)))] if depth < _DEPTH_MAX else []
+    while around:
+        before, members = around[-1]
+        for name, item in members:
             if type(item) in _LEAVES:
                 yield f"{before}{name}", item
-            elif item is not None and type(item) is not bool:
-                yield from leaves(item, f"{before}{name}", depth + 1)
+            elif item is not None and type(item) is not bool and depth + len(around) < _DEPTH_MAX:
+                inner = f"{before}{name}"
+                around.append((f"{inner}." if inner else "", iter(_members(item))))
+                break
+        else:
+            around.pop()
 
 
 def _members(value: object) -> Iterable[tuple[object, object]]:
@@ -343,7 +350,7 @@ def _plain(word: str, start: int, out: list[_Token]) -> None:
                 _plain(part, start, out)
             start += len(part) + 1
         return
-    if low.startswith(_NUMERIC):
+    if low[:1] in _NUMERIC:
         amount = _AMOUNT.fullmatch(low)
         if amount is not None:
             before, whole, broken, after = amount.groups()
@@ -386,7 +393,9 @@ def _is_money(before: str, after: str) -> bool:
 
 def _canonical(digits: str) -> str:
     comma, point = digits.rfind(","), digits.rfind(".")
-    if _THOUSANDS.fullmatch(digits):
+    if comma < 0 and digits.find(".") == point:
+        pass  # the usual writing
+    elif _THOUSANDS.fullmatch(digits):
         digits = digits.replace(",", "").replace(".", "")
     elif comma > point:
         digits = digits.replace(".", "").replace(",", ".")  # 1.000,50
