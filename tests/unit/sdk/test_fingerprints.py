@@ -162,6 +162,14 @@ def test_a_flood_is_bounded() -> None:
     assert time.process_time() - start < 1.0
 
 
+@pytest.mark.parametrize("flood", ["ann@shop.example ", "https://shop.example ", "://\\"])
+def test_what_stands_behind_a_flood_is_not_silently_left_out(flood: str) -> None:
+    """Whoever repeats one address thousands of times before another one has told that there is more."""
+    found, cut = fingerprints(KEY, [("t", f"{flood * 5000} eve@evil.example")])
+
+    assert cut or hashes("eve@evil.example") <= {one.hash for one in found}
+
+
 def test_the_wire_form_is_a_short_array() -> None:
     """Fingerprints travel as arrays of five."""
     one = fingerprints(KEY, [("to", "a@b.example")])[0][0]
@@ -174,7 +182,7 @@ def test_the_wire_form_is_a_short_array() -> None:
 SEEDS = [
     *("a", "@", "a@", "a@a", "://", "x://", "/", "/a", "\\", ".", "a.", "a.b", "1", "1.", "1,", "12 "),
     *("DE89 3704 ", "1:", "a:1", "-1", "ab1-", "$1", "1$ ", "https://a,", "www.a/", "é1", "１", "_"),
-    *("a" * 500 + "@", "~", "a@b.c,", "1/2/", "\ud8001"),
+    *("://\\", "a://\\", "a" * 500 + "@", "~", "a@b.c,", "1/2/", "\ud8001"),
 ]  # fmt: skip
 
 

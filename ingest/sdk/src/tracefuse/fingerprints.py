@@ -22,6 +22,8 @@ _RANK = {name: rank for rank, name in enumerate(CLASSES)}
 TEXT_MAX = 256 * 1024
 # So many are looked at before the best `limit` are kept; bounds the work on lists of numbers.
 _SEEN_MAX = 4096
+# URLs without a host in one text. The word around each is read again up to its end: in one word, squared.
+_BARREN_MAX = 256
 # Remembered tokens of one key, about 0.5 MB; agents name the same few things again and again.
 _CACHE_MAX = 4096
 _DEPTH_MAX = 32
@@ -124,8 +126,8 @@ def tokens(
     cut = False
     for path, value in items:
         if type(value) is str:
-            told = _of_text(value)
-            cut = cut or len(value) > TEXT_MAX
+            told, more = _of_text(value)
+            cut = cut or more
         else:
             told = _of_number(value)
         for klass, normal, start, end in told:
@@ -211,16 +213,18 @@ def _of_number(value: object) -> list[_Token]:
     return [("id" if text.isdigit() and len(text) >= 6 else "amount", text, 0, 0)]
 
 
-def _of_text(text: str) -> list[_Token]:
+def _of_text(text: str) -> tuple[list[_Token], bool]:
+    """Tokens of a text, and whether there may be more than were looked at."""
+    cut = len(text) > TEXT_MAX
     text = text[:TEXT_MAX]
     if not text.isascii():
         plain = normalize("NFKC", text)
         if len(plain) == len(text):  # else spans would lie
             text = plain
     out: list[_Token] = []
-    cursor = 0
+    cursor = barren = 0
     rest = _REST.search(text)
-    while rest is not None and len(out) < _SEEN_MAX:
+    while rest is not None and len(out) < _SEEN_MAX and barren < _BARREN_MAX:
         start, end = rest.span()
         if start > cursor and text[start - 1] in _LEFT_SIGNS:
             head = text[max(cursor, start - _LEFT_MAX) : start]
@@ -231,7 +235,7 @@ def _of_text(text: str) -> list[_Token]:
         elif "://" in word:
             found = _URL_RIGHT.match(text, start + word.index("://") + 3)
             end = len(text) if found is None else found.end()
-            _url(text[start:end], start, out)
+            barren += not _url(text[start:end], start, out)
         elif rest.lastindex and (groups := _groups(text, word, start, end)):
             end = start + len(groups)
             out.append(("account", _account(groups), start, end))
@@ -244,7 +248,7 @@ def _of_text(text: str) -> list[_Token]:
                     out.append((klass, normal, start + left, start + right))
         cursor = end
         rest = _REST.search(text, cursor)
-    return out
+    return out, cut or rest is not None
 
 
 def _groups(text: str, word: str, start: int, end: int) -> str:
@@ -289,15 +293,17 @@ def _digits(text: str) -> int:
     return len(data) - len(data.translate(None, b"0123456789"))
 
 
-def _url(word: str, start: int, out: list[_Token]) -> None:
+def _url(word: str, start: int, out: list[_Token]) -> bool:
     at = word.index("://") + 3
     rest = word[at:].rstrip(".,:;!?*").rstrip("/")
     host = _HOST.match(rest)
-    if host is not None:
-        begin = start + len(word[: at - 3].rstrip(_LETTERS))
-        at += start
-        out.append(("url", _unwww(rest).casefold(), begin, at + len(rest)))
-        out.append(("host", host[1].casefold(), at + host.start(1), at + host.end(1)))
+    if host is None:
+        return False
+    begin = start + len(word[: at - 3].rstrip(_LETTERS))
+    at += start
+    out.append(("url", _unwww(rest).casefold(), begin, at + len(rest)))
+    out.append(("host", host[1].casefold(), at + host.start(1), at + host.end(1)))
+    return True
 
 
 def _unwww(rest: str) -> str:
