@@ -24,6 +24,8 @@ RATE = 1000  # events per second
 AGENTS = 30
 FLUSH_SECONDS = 20.0
 END_SECONDS = 30.0
+READY_SECONDS = 60.0  # a start takes four
+READY = b"[^Worker]: Ready"
 
 
 class Processes:
@@ -32,14 +34,24 @@ class Processes:
     def __init__(self, settings: Settings, folder: Path, module: tuple[str, ...] = ("stream.app",)):
         self.settings, self.folder, self.module = settings, folder, module
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self._begins: dict[str, int] = {}  # where in its log the latest start begins
 
     def start(self, name: str, *module: str) -> None:
         environ = {**os.environ, **self.settings.environment(), "TRACEFUSE_INSTANCE": name}
         with (self.folder / f"{name}.log").open("ab") as log:
+            self._begins[name] = log.tell()
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-m", *(module or self.module)],
                 cwd=ROOT, env=environ, stdout=log, stderr=log,
             )  # fmt: skip
+
+    async def ready(self, *names: str) -> None:
+        """Wait until workers own their partitions, as they say it themselves."""
+        deadline = time.monotonic() + READY_SECONDS
+        for name in names:
+            while READY not in (self.folder / f"{name}.log").read_bytes()[self._begins[name] :]:
+                assert time.monotonic() < deadline, f"{name} is not ready: {self.log(name)}"
+                await asyncio.sleep(0.1)
 
     def kill(self, name: str) -> None:
         process = self.running[name]

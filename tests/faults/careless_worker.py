@@ -9,6 +9,7 @@ import pickle
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
+from math import inf
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -100,8 +101,16 @@ def clinging() -> None:
 
 
 def forgotten() -> None:
-    """Some seconds after its start its client knows no coordinator any more, and looks for none."""
-    honest, until = GroupCoordinator.ensure_coordinator_known, time.monotonic() + 8.0
+    """Some seconds after it got its partitions its client knows no coordinator, and looks for none."""
+    honest, take, until = GroupCoordinator.ensure_coordinator_known, Worker.assign, inf
+
+    async def assign(
+        self: Worker, assigned: Iterable[tuple[str, int]]
+    ) -> dict[tuple[str, int], int]:
+        nonlocal until
+        places = await take(self, assigned)
+        until = time.monotonic() + 4.0
+        return places
 
     async def ensure(self: GroupCoordinator) -> None:
         if time.monotonic() > until:
@@ -109,6 +118,7 @@ def forgotten() -> None:
             await asyncio.Event().wait()
         await honest(self)
 
+    Worker.assign = assign  # type: ignore[method-assign]
     GroupCoordinator.ensure_coordinator_known = ensure
 
 

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.kafka
 Stack = tuple[Settings, Keys]
 # Two ticks a second, and a worker that hears nothing else saves every ten seconds.
 TAIL = 60
+PATIENCE_SECONDS = 60.0
+OPEN_MIN = 3  # scopes that must stand open, or a test of stops proves nothing
 CARELESS = "tests.faults.careless_worker"
 
 
@@ -67,13 +70,32 @@ async def standing(settings: Settings) -> dict[str, Command]:
     return newest
 
 
-async def until_true(processes: Processes, ask, seconds: float) -> None:  # type: ignore[no-untyped-def]
-    """Wait for a condition, bringing back what ended, as a supervisor does."""
-    deadline = time.monotonic() + seconds
+async def until_true(
+    ask: Callable[[], Awaitable[bool]], processes: Processes | None = None
+) -> None:
+    """Wait for a condition; bring back what ended, as a supervisor does, where processes are given."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not await ask():
-        assert time.monotonic() < deadline, "not within " + str(seconds) + " s"
-        processes.revive()
+        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s"
+        if processes is not None:
+            processes.revive()
         await asyncio.sleep(0.5)
+
+
+async def behind(settings: Settings, keys: Keys) -> list[int]:
+    """Records of each events partition that the last checkpoint has not seen, the most first."""
+    places = [TopicPartition(EVENTS, number) for number in range(PARTITIONS)]
+    readers = await checkpoint.read(settings.bootstrap, range(PARTITIONS), keys.state_key)
+    async with reader(settings.bootstrap) as consumer:
+        ends = await consumer.end_offsets(places)
+    saved = [readers[tp.partition].saved(*tp) for tp in places]
+    seen = [one.marker.offset if one is not None else -1 for one in saved]
+    return sorted((ends[tp] - 1 - at for tp, at in zip(places, seen, strict=True)), reverse=True)
+
+
+async def caught_up(settings: Settings, keys: Keys) -> bool:
+    """Whether nothing but ticks is left that the last checkpoint has not seen."""
+    return (await behind(settings, keys))[0] <= TAIL
 
 
 def test_a_broker_restart(stack: Stack, fresh_broker: Broker, tmp_path: Path) -> None:
@@ -84,7 +106,7 @@ def test_a_broker_restart(stack: Stack, fresh_broker: Broker, tmp_path: Path) ->
     async def play() -> Poured:
         until = asyncio.Event()
         processes.start("w1")
-        await asyncio.sleep(4.0)
+        await processes.ready("w1")
         pouring = asyncio.create_task(pour(settings, keys, 3, until))
         for end in (fresh_broker.stop, fresh_broker.kill):
             await asyncio.sleep(4.0)
@@ -99,10 +121,10 @@ def test_a_broker_restart(stack: Stack, fresh_broker: Broker, tmp_path: Path) ->
         poured = asyncio.run(play())
         stored = asyncio.run(lines_in(settings, EVENTS))
 
-        async def caught_up() -> bool:
+        async def compared() -> bool:
             return (await replay.verify(settings, keys)).compared["step"] > poured.acked / 4
 
-        asyncio.run(until_true(processes, caught_up, 60.0))
+        asyncio.run(until_true(compared, processes))
         time.sleep(2.0)
     finally:
         processes.stop()
@@ -119,10 +141,10 @@ def test_a_worker_ends_when_it_is_told(stack: Stack, tmp_path: Path) -> None:
     processes = Processes(settings, tmp_path, (CARELESS, "clinging"))
     processes.start("w1")
     try:
-        time.sleep(8.0)
+        asyncio.run(processes.ready("w1"))
         assert processes.running["w1"].poll() is None, processes.log("w1")
         processes.running["w1"].terminate()
-        ended = processes.running["w1"].wait(ENDING_SECONDS + 8.0)
+        ended = processes.running["w1"].wait(ENDING_SECONDS + PATIENCE_SECONDS)
     finally:
         processes.stop()
 
@@ -137,7 +159,8 @@ def test_a_worker_that_its_group_has_lost(
     settings, _ = stack
     processes = Processes(settings, tmp_path, (CARELESS, worker))
     processes.start("w1")
-    deadline = time.monotonic() + UNKNOWN_SECONDS + 15.0
+    asyncio.run(processes.ready("w1"))
+    deadline = time.monotonic() + UNKNOWN_SECONDS + (PATIENCE_SECONDS if ends else 15.0)
     try:
         while processes.running["w1"].poll() is None and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -151,17 +174,6 @@ def test_a_worker_that_its_group_has_lost(
     assert ("its group has lost it" in processes.log("w1")) == ends
 
 
-async def behind(settings: Settings, keys: Keys) -> list[int]:
-    """Records of each events partition that the last checkpoint has not seen, the most first."""
-    places = [TopicPartition(EVENTS, number) for number in range(PARTITIONS)]
-    readers = await checkpoint.read(settings.bootstrap, range(PARTITIONS), keys.state_key)
-    async with reader(settings.bootstrap) as consumer:
-        ends = await consumer.end_offsets(places)
-    seen = [saved.marker.offset for n in readers if (saved := readers[n].saved(EVENTS, n))]
-    assert len(seen) == PARTITIONS
-    return sorted((ends[tp] - 1 - at for tp, at in zip(places, seen, strict=True)), reverse=True)
-
-
 @pytest.mark.parametrize(("worker", "heals"), [("forgetful", True), ("resigned", False)])
 def test_a_record_that_goes_astray(stack: Stack, tmp_path: Path, worker: str, heals: bool) -> None:
     """Lost between broker and handler, it is asked for again; else its partition stands still for good."""
@@ -171,15 +183,20 @@ def test_a_record_that_goes_astray(stack: Stack, tmp_path: Path, worker: str, he
     async def play() -> Poured:
         until = asyncio.Event()
         processes.start("w1")
-        await asyncio.sleep(5.0)
+        await processes.ready("w1")
         pouring = asyncio.create_task(pour(settings, keys, 5, until))
         await asyncio.sleep(6.0)
         until.set()
         return await pouring
 
+    async def others_caught_up() -> bool:
+        most, *others = await behind(settings, keys)
+        return (most if heals else others[0]) <= TAIL
+
     try:
         poured = asyncio.run(play())
-        time.sleep(5.0)
+        asyncio.run(until_true(others_caught_up))
+        time.sleep(3.0)  # the time to ask again for what went astray, were it asked for
     finally:
         processes.stop()
     most, *others = asyncio.run(behind(settings, keys))
@@ -202,20 +219,20 @@ def test_a_worker_taken_for_dead(stack: Stack, tmp_path: Path) -> None:
         until = asyncio.Event()
         processes.start("w1")
         processes.start("w2")
-        await asyncio.sleep(6.0)
+        await processes.ready("w1", "w2")
+        await asyncio.sleep(2.0)  # the later of the two makes them share anew
         pouring = asyncio.create_task(pour(settings, keys, 4, until))
         await asyncio.sleep(4.0)
         zombie = processes.running["w1"]
         os.kill(zombie.pid, signal.SIGSTOP)
         await asyncio.sleep(16.0)  # its session is 12 s
         os.kill(zombie.pid, signal.SIGCONT)
-        await asyncio.sleep(2.0)
-        ended = zombie.poll()
+        ended = await asyncio.to_thread(zombie.wait, PATIENCE_SECONDS)
         processes.revive()
         await asyncio.sleep(5.0)
         until.set()
         await pouring
-        return -1 if ended is None else ended
+        return ended
 
     try:
         ended = asyncio.run(play())
@@ -237,16 +254,17 @@ def test_a_stop_outlives_its_worker(stack: Stack, tmp_path: Path) -> None:
     async def play() -> tuple[dict[str, Command], dict[str, Command]]:
         until = asyncio.Event()
         processes.start("w1")
-        await asyncio.sleep(4.0)
+        await processes.ready("w1")
         pouring = asyncio.create_task(pour(settings, keys, 5, until))
         await asyncio.sleep(8.0)
         until.set()
         await pouring
-        await asyncio.sleep(1.5)
+        await until_true(lambda: caught_up(settings, keys))
         processes.kill("w1")
         before = await standing(settings)
         processes.start("w1")
-        await asyncio.sleep(6.0)
+        await processes.ready("w1")
+        await asyncio.sleep(2.0)
         return before, await standing(settings)
 
     try:
@@ -255,7 +273,7 @@ def test_a_stop_outlives_its_worker(stack: Stack, tmp_path: Path) -> None:
         processes.stop()
     stopped = {key: command for key, command in before.items() if command.state == "open"}
 
-    assert len(stopped) >= 3, "nothing stood open: the test proves nothing"
+    assert len(stopped) >= OPEN_MIN, "nothing stood open: the test proves nothing"
     for key, command in stopped.items():
         assert after[key].state in ("open", "half_open"), "nobody said that it may go on"
         assert after[key].term > command.term
@@ -272,23 +290,30 @@ def test_an_upgrade_goes_on(
     settings, keys = stack
     processes = Processes(settings, tmp_path)
 
+    async def work(seconds: float) -> None:
+        until = asyncio.Event()
+        pouring = asyncio.create_task(pour(settings, keys, 5, until))
+        await asyncio.sleep(seconds)
+        until.set()
+        await pouring
+
     async def play() -> tuple[dict[str, Command], dict[str, Command], int | None]:
         processes.start("w1", CARELESS, "older")
-        await asyncio.sleep(5.0)
-        for seconds in (8.0, 4.0):
-            until = asyncio.Event()
-            pouring = asyncio.create_task(pour(settings, keys, 5, until))
-            await asyncio.sleep(seconds)
-            until.set()
-            await pouring
-            if seconds == 8.0:
-                await asyncio.sleep(1.5)
-                processes.end("w1")
-                before = await standing(settings)
-                processes.start("w1", *worker)
-                await asyncio.sleep(5.0)
-        await asyncio.sleep(2.0)
-        return before, await standing(settings), processes.running["w1"].poll()
+        await processes.ready("w1")
+        await work(8.0)
+        await until_true(lambda: caught_up(settings, keys))
+        processes.end("w1")
+        before = await standing(settings)
+        processes.start("w1", *worker)
+        upgraded = processes.running["w1"]
+        if lives:
+            await processes.ready("w1")
+            await work(4.0)
+            await until_true(lambda: caught_up(settings, keys))
+        else:
+            await work(4.0)
+            await asyncio.to_thread(upgraded.wait, PATIENCE_SECONDS)
+        return before, await standing(settings), upgraded.poll()
 
     try:
         before, after, ended = asyncio.run(play())
@@ -296,7 +321,7 @@ def test_an_upgrade_goes_on(
         processes.stop()
     stopped = {key: command for key, command in before.items() if command.state == "open"}
 
-    assert len(stopped) >= 3, "nothing stood open: the test proves nothing"
+    assert len(stopped) >= OPEN_MIN, "nothing stood open: the test proves nothing"
     assert (ended is None) is lives, processes.log("w1")
     if lives:
         assert all(after[key].state in ("open", "half_open") for key in stopped)
