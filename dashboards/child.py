@@ -13,7 +13,6 @@ from pathlib import Path
 
 # A log is cut at this size and one older copy is kept, so a process takes at most twice as much.
 LOG_BYTES_MAX = 10 << 20
-TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
@@ -145,8 +144,9 @@ class Child:
         return ""
 
     def tail(self) -> str:
-        """The last lines of this run, for a message to the operator."""
-        return "\n".join(self.said().splitlines()[-TAIL_LINES:]) or "(it said nothing)"
+        """The last words of this run and where the others are, on one line, for a message to the operator."""
+        lines = self.said().split("\n")
+        return f"{next((line for line in reversed(lines) if line.strip()), 'nothing')} (log: {self.log})"
 
     def rotate(self) -> None:
         """Cut a log that has grown too large. The writer appends, so it goes on at the new end."""

@@ -199,9 +199,13 @@ class Stack:
         while not done():
             for child in children:
                 if not child.alive:
-                    raise StackFailed(f"{child.name} ended while starting:\n{child.tail()}")
+                    raise StackFailed(
+                        f"{child.name} ended while starting; last it said: {child.tail()}"
+                    )
                 if time.monotonic() > deadline:
-                    raise StackFailed(f"{child.name} does not {what} in time:\n{child.tail()}")
+                    raise StackFailed(
+                        f"{child.name} does not {what} in time; last it said: {child.tail()}"
+                    )
             time.sleep(0.05)
 
     def _add(self, name: str, *arguments: str, metrics: bool = False) -> None:

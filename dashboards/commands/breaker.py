@@ -17,7 +17,7 @@ COLUMNS = ("scope", "author", "state", "rule", "text", "since")
 def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", metavar="list|force|release", required=True)
     listed = what.add_parser("list", help="scopes that are not closed")
-    listed.add_argument("--most", type=int, default=100, metavar="N")
+    listed.add_argument("--most", type=int, default=100, metavar="N", help="lines; default: 100")
     listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     for name, text in (("force", "stop a scope"), ("release", "let a scope try again")):
         order = what.add_parser(name, help=text)
@@ -27,7 +27,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         if name == "force":
             order.add_argument("--cmd-id", default="", help="of a stop that was cut short")
         else:
-            order.add_argument("--timeout", type=float, default=15.0, metavar="SECONDS")
+            order.add_argument(
+                "--timeout", type=float, default=15.0, metavar="SECONDS",
+                help="how long to wait for the owner's word; default: 15",
+            )  # fmt: skip
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
@@ -35,7 +38,7 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
         return _list(options.most, settings, out)
     options.scope = scope_of(options.scope)
     if options.what == "force":
-        return force(options.scope, options.reason, options.cmd_id, settings, out)
+        return force(scope_of(options.scope), options.reason, options.cmd_id, settings, out)
     return _release(options, settings, out)
 
 
@@ -51,14 +54,13 @@ def _list(most: int, settings: Settings, out: Output) -> int:
 def _release(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     from stream import orders
 
-    if options.scope in TWO_PEOPLE:
-        return ask(options.scope, options.reason, True, settings, out)
+    scope = scope_of(options.scope)
+    if scope in TWO_PEOPLE:
+        return ask(scope, options.reason, True, settings, out)
     held = keys.load(settings.keys_folder)
-    wish = asyncio.run(
-        orders.release(settings, held, options.scope, options.reason, options.timeout)
-    )
+    wish = asyncio.run(orders.release(settings, held, scope, options.reason, options.timeout))
     out.record(
-        {"scope": options.scope, "state": "half_open", "cmd_id": wish.cmd_id},
-        f"{options.scope} may try again: a few calls run, and clean ones close the breaker",
+        {"scope": scope, "state": "half_open", "cmd_id": wish.cmd_id},
+        f"{scope} may try again: a few calls run, and clean ones close the breaker",
     )
     return 0

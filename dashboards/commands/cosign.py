@@ -31,8 +31,8 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
                 "by": first, "issued_at": wanted.issued_at, "signed": False,
             },
             f"{first} asks, at {clock(wanted.issued_at)} UTC: {wanted.scope} is to be"
-            f" {WORDS[wanted.state]}, because: {wanted.reason.text}\n"
-            f"Nothing is changed yet; `tracefuse cosign {options.file} --sign` does it",
+            f" {WORDS[wanted.state]}, because: {wanted.reason.text}."
+            f" Nothing is changed yet; `tracefuse cosign {options.file} --sign` does it",
         )  # fmt: skip
         return 0
     held = keys.load(settings.keys_folder)

@@ -13,11 +13,17 @@ from ingest.settings import Settings
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--duration", type=float, default=60.0, metavar="SECONDS")
+    parser.add_argument(
+        "--duration", type=float, default=60.0, metavar="SECONDS", help="default: 60"
+    )
     # So much two cores play beside the whole stack, and calls still get their verdicts in time.
-    parser.add_argument("--rate", type=float, default=300.0, metavar="EVENTS_PER_SECOND")
+    parser.add_argument(
+        "--rate", type=float, default=300.0, metavar="EVENTS_PER_SECOND", help="default: 300"
+    )
     parser.add_argument("--all", action="store_true", help="then also what needs a history")
-    parser.add_argument("--report", type=Path, default=None, metavar="FILE")
+    parser.add_argument(
+        "--report", type=Path, default=None, metavar="FILE", help="all figures as JSON"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the stack up until Ctrl-C")
 
 

@@ -24,8 +24,8 @@ COLUMNS = (
 def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", metavar="count|page", required=True)
     count = what.add_parser("count", help="by agent, the most frequent first")
-    count.add_argument("--agent", default="", metavar="TENANT/AGENT")
-    count.add_argument("--most", type=int, default=100, metavar="N")
+    count.add_argument("--agent", default="", metavar="TENANT/AGENT", help="only this one")
+    count.add_argument("--most", type=int, default=100, metavar="N", help="lines; default: 100")
     count.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     what.add_parser("page", help="the catalogue as docs/failures.md has it")
 

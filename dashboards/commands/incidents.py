@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # As many as fit a screen or two.
 LIST_MAX = 100
+LABELS = ("real", "false", "expected", "none")
 LIST = """
 SELECT
     i.incident_id AS incident, i.tenant AS tenant, i.agent_id AS agent_id, i.severity AS severity,
@@ -73,9 +74,9 @@ class NoSuchIncident(TracefuseError):
 def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", metavar="list|show|judge|export|check", required=True)
     listed = what.add_parser("list", help=f"the newest {LIST_MAX} first")
-    listed.add_argument("--agent", default="", metavar="TENANT/AGENT")
-    listed.add_argument("--detector", default="")
-    listed.add_argument("--label", default="", choices=("real", "false", "expected", "none"))
+    listed.add_argument("--agent", default="", metavar="TENANT/AGENT", help="only this one")
+    listed.add_argument("--detector", default="", metavar="NAME", help="only this one")
+    listed.add_argument("--label", default="", choices=LABELS, help="none: not judged yet")
     show = what.add_parser("show", help="one incident, and what was said of it")
     show.add_argument("incident", metavar="INCIDENT")
     judge = what.add_parser("judge", help="say whether it was right; signed, and on record")
@@ -88,9 +89,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     judge.add_argument("--reason", required=True, help="goes into the record, for good")
     export = what.add_parser("export", help="incidents as regression cases, one a line (JSONL)")
     export.add_argument("--since", required=True, metavar="WHEN", help="7d, 2h, or a date (UTC)")
-    export.add_argument("--agent", default="", metavar="TENANT/AGENT")
-    export.add_argument("--label", default="", choices=("real", "false", "expected", "none"))
-    export.add_argument("--to", required=True, type=Path, metavar="FILE")
+    export.add_argument("--agent", default="", metavar="TENANT/AGENT", help="only this one")
+    export.add_argument("--label", default="", choices=LABELS, help="none: not judged yet")
+    export.add_argument("--to", required=True, type=Path, metavar="FILE", help="is written anew")
     check = what.add_parser("check", help="play cases: does each detector still do what it must?")
     check.add_argument("file", type=Path, metavar="FILE")
     check.add_argument(

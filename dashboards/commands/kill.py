@@ -2,13 +2,19 @@
 
 import argparse
 import asyncio
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from dashboards.naming import scope_of
 from dashboards.output import Output
 from ingest import keys
 from ingest.settings import Settings
+from tracefuse.control import WIDE
 from tracefuse.people import TWO_PEOPLE
+
+# A look at whose name it was; the stop itself has been given by then.
+LOOK_SECONDS = 5.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +45,36 @@ def force(scope: str, reason: str, cmd_id: str, settings: Settings, out: Output)
         f"{scope} is stopped ({stop.cmd_id}); let it try again with"
         f" `tracefuse breaker release {scope} --reason …`",
     )
+    if name := stranger(scope, asyncio.run(_owned(settings, held))):
+        out.say(f"NOTE: no file in force is of {name}; `tracefuse registry show` lists whose are")
     return 0
+
+
+async def _owned(settings: Settings, held: keys.Keys) -> Collection[str]:
+    """Agents that somebody answers for. The stop was given before: nothing here may undo that."""
+    from stream.registration import in_force
+
+    with suppress(Exception):
+        return await asyncio.wait_for(in_force(settings, held), LOOK_SECONDS)
+    return ()
+
+
+def stranger(scope: str, known: Collection[str]) -> str:
+    """Whom a scope names, where no file in force is theirs: mistyped, most likely.
+
+    >>> stranger("agent:default/refunds", {"acme/refunds"}), stranger("tool:a/b/pay", {"a/b"})
+    ('default/refunds', '')
+    >>> stranger("tenant:acme", {"acme/refunds"}), stranger("class:amce/write", {"acme/refunds"})
+    ('', 'amce')
+    """
+    if not known:  # nobody has files here, or nobody answers: that says nothing of the name
+        return ""
+    kind, _, rest = scope.partition(":")
+    tenant, _, inner = rest.partition("/")
+    if kind in WIDE:
+        return "" if any(name.startswith(f"{tenant}/") for name in known) else tenant
+    agent = f"{tenant}/{inner.partition('/')[0]}"
+    return "" if agent in known else agent
 
 
 def ask(scope: str, reason: str, release: bool, settings: Settings, out: Output) -> int:

@@ -25,8 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("file", type=Path)
     check.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     listed = what.add_parser("list", help="how probes went, the newest first")
-    listed.add_argument("--agent", default="", metavar="TENANT/AGENT")
-    listed.add_argument("--most", type=int, default=50, metavar="N")
+    listed.add_argument("--agent", default="", metavar="TENANT/AGENT", help="only this one")
+    listed.add_argument("--most", type=int, default=50, metavar="N", help="lines; default: 50")
     listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 

@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "agent", metavar="AGENT", help="TENANT/AGENT; without tenant: default/AGENT"
     )
-    parser.add_argument("--to", required=True, choices=("staging", "prod"))
+    parser.add_argument("--to", required=True, choices=("staging", "prod"), help="the environment")
     parser.add_argument("--by", required=True, metavar="NAME", help="who decides")
     parser.add_argument("--reason", required=True, help="goes into the record, for good")
 

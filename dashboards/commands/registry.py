@@ -68,7 +68,9 @@ def _files(place: str) -> dict[tuple[str, str], AgentFile]:
         agent = registry.read(path)
         return {(agent.tenant, agent.agent): agent}
     if not place or not path.is_dir():
-        raise ConfigError(f"no folder of agent files: {place or 'set TRACEFUSE_REGISTRY'}")
+        raise ConfigError(
+            f"no folder of agent files: {place or 'name one, or set TRACEFUSE_REGISTRY'}"
+        )
     return registry.load(path)
 
 

@@ -24,7 +24,7 @@ COLUMNS = ("at", "call_id", "agent", "tool", "arguments", "user", "task", "trace
 def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", metavar="list", required=True)
     listed = what.add_parser("list", help=f"what waits, the newest {LIST_MAX} first")
-    listed.add_argument("--agent", default="", metavar="TENANT/AGENT")
+    listed.add_argument("--agent", default="", metavar="TENANT/AGENT", help="only this one")
     listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 

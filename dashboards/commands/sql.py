@@ -28,6 +28,8 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
             fmt="JSONEachRow" if options.json else "PrettyCompactMonoBlock",
             parameters=parameters,
         )
+    if not answer:
+        out.say("no rows")
     sys.stdout.write(answer.decode(errors="replace"))
     return 0
 

@@ -16,7 +16,7 @@ COLUMNS = ("at", "kind", "agent_id", "name", "detail")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", metavar="ID", help="32 hex digits")
-    parser.add_argument("--most", type=int, default=1000, metavar="N")
+    parser.add_argument("--most", type=int, default=1000, metavar="N", help="lines; default: 1,000")
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:

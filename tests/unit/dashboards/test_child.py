@@ -121,3 +121,12 @@ def test_logs_are_bounded(tmp_path: Path) -> None:
 
     assert child.log.stat().st_size == 0
     assert child.log.with_suffix(".log.1").stat().st_size == LOG_BYTES_MAX + 1
+
+
+def test_its_last_words_fit_on_one_line(tmp_path: Path) -> None:
+    """A message to the operator: what it said last, and where the rest is."""
+    child = sleeper(tmp_path, "print('first'); print('no port is free'); print()")
+    child.start()
+    child.wait(time.monotonic() + PATIENCE)
+
+    assert child.tail() == f"no port is free (log: {tmp_path / 'c.log'})"

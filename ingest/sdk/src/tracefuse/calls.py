@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from tracefuse import clock, ids
+from tracefuse.control import agent_scope
 from tracefuse.drafts import Draft, Run
 from tracefuse.errors import ApprovalRequired, CircuitOpen, Refused, ToolDenied
 from tracefuse.grants import DEADLINE_SECONDS, SHADOW
@@ -209,7 +210,10 @@ class Call(Span):
     def _admit(self) -> float:
         try:
             if self._fuse.gate.undecided(self._tool):
-                raise CircuitOpen("", "no commands were read yet")
+                raise CircuitOpen(
+                    agent_scope(self._fuse.credential.tenant, self._fuse.credential.agent_id),
+                    "no broker has told yet what stands open",
+                )
             bundle = self.trace.bundle
             if self._tool:
                 self._fuse.held.admit(self._tool, self._fuse.environment, bundle)

@@ -183,7 +183,7 @@ class KafkaTransport:
 
     async def _live(self) -> None:
         """Keep a producer: make one, wait until it is broken, make the next."""
-        pause = RETRY_SECONDS
+        pause, told = RETRY_SECONDS, False
         while True:
             producer = self._make()
             try:
@@ -192,12 +192,17 @@ class KafkaTransport:
                 await _discard(producer)
                 raise
             except Exception as error:
-                _log.debug("No broker at %s: %r.", self._bootstrap, error)
+                # Once an outage: who forgot TRACEFUSE_BOOTSTRAP would see nothing at all.
+                _log.log(
+                    logging.DEBUG if told else logging.WARNING,
+                    "No Kafka at %s (%s): events wait.", self._bootstrap, type(error).__name__,
+                )  # fmt: skip
+                told = True
                 await _discard(producer)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
                 continue
-            self._producer, pause = producer, RETRY_SECONDS
+            self._producer, pause, told = producer, RETRY_SECONDS, False
             self._broken.clear()
             self._up.set()
             try:
