@@ -16,6 +16,8 @@ from ingest.simulate.journal import Exit
 from ingest.simulate.roles import Role, agent_file
 from ingest.simulate.work import TASKS
 
+_LATE = "the deadline"  # no gate has refused it
+
 
 class Counts(msgspec.Struct, frozen=True):
     """Events of the demo's tenant."""
@@ -87,7 +89,7 @@ def report(
         scenarios=outcomes,
         problems=[*_problems(counts, roles, accounts), *wrong]
         + false_findings(roles, accounts, stored)
-        + [f"{n} {words} without a fault" for words, n in refused.items()]
+        + list(in_words(refused))
         + [f"{one.name}: {one.problem}" for one in outcomes if one.problem],
     )
 
@@ -166,8 +168,21 @@ def false_refusals(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Co
         began = accounts[role.agent].marks.get("fault", 0) if _breaks(role) else float("inf")
         for one in accounts[role.agent].refusals:
             if not one.forbidden and one.at_us < began:
-                found[f"calls of {role.agent} were refused by {one.gate or 'the deadline'}"] += 1
+                found[f"calls of {role.agent} were refused by {one.gate or _LATE}"] += 1
     return found
+
+
+def in_words(refused: Mapping[str, int]) -> Iterable[str]:
+    """What was refused without a fault; all that only waited too long has one cause, and one line."""
+    late = {words: n for words, n in refused.items() if words.endswith(f" {_LATE}")}
+    for words, n in refused.items():
+        if words not in late:
+            yield f"{n} {words} without a fault"
+    if late:
+        yield (
+            f"{sum(late.values())} calls of {len(late)} agents got no verdict within their second: the"
+            " machine is too busy; play a lower --rate, or nothing else beside it"
+        )
 
 
 def _verdict_times(roles: Sequence[Role], accounts: Mapping[str, Account]) -> Iterable[float]:

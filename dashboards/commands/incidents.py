@@ -6,6 +6,7 @@ as expected · 2 wrong usage, or a file that holds no cases · 3 a service is aw
 
 import argparse
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,7 +139,8 @@ def _show(options: argparse.Namespace, settings: Settings, out: Output) -> int:
         return 0
     for name, value in fields.items():
         if value and name not in ("src", "type"):
-            out.say(f"{name:12} {value}")
+            shown = datetime.fromtimestamp(value, UTC) if name == "opened_at" else value
+            out.say(f"{name:15} {shown}")
     out.table(words, ("at", "by", "label", "reason"), "nobody has judged it")
     return 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from dashboards.demo_facts import Account, Found, Ordered, Quantiles, Refused, Stored, quantiles
 from dashboards.demo_outcome import ADMITTED_US, outcome
-from dashboards.demo_report import false_refusals, false_trips, report
+from dashboards.demo_report import false_refusals, false_trips, in_words, report
 from ingest.simulate.journal import Call, Change, Entry, Exit, Mark, Refusal
 from ingest.simulate.roles import Role, fleet
 
@@ -288,3 +288,20 @@ def test_a_refusal_without_a_fault_is_false() -> None:
         "calls of over-budget were refused by budgets": 1,
         "calls of over-budget-twin were refused by the deadline": 1,
     }
+
+
+def test_a_busy_machine_is_one_problem() -> None:
+    """Calls without a verdict have one cause, and their agents are not listed; a gate's refusals are."""
+    problems = list(
+        in_words(
+            {
+                "calls of a were refused by the deadline": 3,
+                "calls of b were refused by budgets": 1,
+                "calls of c were refused by the deadline": 2,
+            }
+        )
+    )
+
+    assert problems[0] == "1 calls of b were refused by budgets without a fault"
+    assert problems[1].startswith("5 calls of 2 agents got no verdict within their second")
+    assert len(problems) == 2
