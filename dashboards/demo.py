@@ -24,6 +24,7 @@ from dashboards.demo_facts import Account, quantiles
 from dashboards.demo_person import Person
 from dashboards.demo_progress import Progress
 from dashboards.demo_report import Report, both, report
+from dashboards.demo_settling import Settling
 from dashboards.demo_store import DemoStore
 from dashboards.output import Output
 from ingest.keys import Keys
@@ -37,8 +38,6 @@ from tracefuse.errors import ConfigError
 
 # The last fault begins after 9 s, and its rule needs a few more.
 DURATION_S_MIN = 20.0
-# From the last event to its row: the sink's block, and room for a busy machine.
-QUIESCENCE_S = 20.0
 # Agents that hang are woken and killed by the fleet well before.
 FLEET_GRACE_S = 60.0
 # Scenarios with a history at a time: with their twins sixteen agents, whose histories two cores take in
@@ -234,12 +233,9 @@ class Demo:
         exits = [account.exit for account in self._accounts.values()]
         sent = sum(one.stats.get("emitted", 0) for one in exits if one is not None)
         self._out.say(f"{sent} events were sent; waiting until they are stored")
-        deadline, last = monotonic() + QUIESCENCE_S, store.sizes()
-        while monotonic() < deadline and not self._over.wait(_ASK_S):
-            sizes = store.sizes()
-            if sizes == last and sizes[0] >= sent:
-                break
-            last = sizes
+        settling = Settling(sent, monotonic())
+        while not settling.over(store.sizes(), monotonic()) and not self._over.wait(_ASK_S):
+            pass
         self._ask(store, playing=False)
 
     def _cpu(self) -> dict[str, float]:
