@@ -60,7 +60,8 @@ _GROUPS = re.compile(
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})++|[0-9]{1,3}(?:\.[0-9]{3}){2,}+")
 # What an amount, a date or an IP address begins with.
-_NUMERIC = frozenset("0123456789$€£¥uegc")
+_NUMERIC = frozenset("0123456789$€£¥")
+_CODES = frozenset({"usd", "eur", "gbp", "chf"})
 _NO_DIGITS = str.maketrans("", "", "0123456789")
 _NO_GAPS = str.maketrans("", "", " -")
 
@@ -346,17 +347,18 @@ def _is_named(word: str) -> bool:
 
 
 def _plain(word: str, start: int, out: list[_Token]) -> None:
-    low = word.lower()
-    start += len(low) - len(low.lstrip(_TRIM))
-    low = low.strip(_TRIM)
+    low = word.lower().rstrip(_TRIM)
     end = start + len(low)
+    low = low.lstrip(_TRIM)
+    start = end - len(low)
     if ":" in low:  # a name before its value, or a time
         for part in low.split(":"):
             if len(part) > 2 and not part.isalpha():
                 _plain(part, start, out)
             start += len(part) + 1
         return
-    if low[:1] in _NUMERIC:
+    first = low[:1]
+    if first in _NUMERIC or low[:3] in _CODES:
         amount = _AMOUNT.fullmatch(low)
         if amount is not None:
             before, whole, broken, after = amount.groups()
@@ -365,7 +367,7 @@ def _plain(word: str, start: int, out: list[_Token]) -> None:
             return
         if _DATE.fullmatch(low):
             return
-        if _IP.fullmatch(low):
+        if low.count(".") == 3 and _IP.fullmatch(low):
             out.append(("host", low, start, end))
             return
     if len(low) < 4:
@@ -373,7 +375,9 @@ def _plain(word: str, start: int, out: list[_Token]) -> None:
     data = low.encode()
     letters = data.translate(None, b"0123456789")
     count = len(data) - len(letters)
-    if count >= 9 and (_IBAN.fullmatch(low.translate(_NO_GAPS)) or not letters.strip(b"-")):
+    if count >= 9 and (
+        (first.isalpha() and _IBAN.fullmatch(low.replace("-", ""))) or not letters.strip(b"-")
+    ):
         out.append(("account", _account(low), start, end))
     elif _is_named(low):
         rest = _unwww(low)
