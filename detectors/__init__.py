@@ -11,6 +11,7 @@ from detectors.base import Detector, Json, StatisticalDetector
 from detectors.call_rate import CallRate
 from detectors.canary_mix import CanaryMix
 from detectors.canary_rate import CanaryRate
+from detectors.contention import Contention
 from detectors.context_growth import ContextGrowth
 from detectors.cost_cap import CostCap
 from detectors.divergence import Divergence
@@ -52,6 +53,7 @@ __all__ = [
     "CallRate",
     "CanaryMix",
     "CanaryRate",
+    "Contention",
     "ContextGrowth",
     "CostCap",
     "Course",
@@ -132,6 +134,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "volume": Volume,
     "leakage": Leakage,
     "low_confidence": LowConfidence,
+    "contention": Contention,
 }
 
 
@@ -238,4 +241,5 @@ CATALOGUE: dict[str, Entry] = {
     "low_confidence": Entry(
         "D27", "statistical", "agent x version", "step-up", "low", "annotate", "info", soft=True
     ),
+    "contention": Entry("D29", "rule", "resource", "annotate", "medium"),
 }

@@ -133,6 +133,13 @@ FAILURES: dict[str, Failure] = {
         "Its doubts have gone before bad ends, and most doubts end well: a person looks before it writes.",
         ("ASI09",), ("AML.T0031",),
     ),
+    "contention": Failure(
+        "Contention", "Agents fail four times in 60 s by locks and conflicts at one thing of one tool.",
+        "failures at one thing in the last minute, of each agent at most two",
+        "now and then one collision, after which somebody gets through",
+        "They undo each other's work and pay for it; nothing is broken, and each owner sees only its part.",
+        ("ASI07", "ASI08"), ("AML.T0029",),
+    ),
     "step_vector": Failure(
         "Unusual step", "Tokens, cost, time and outcome of a step together are rarer than 1 in 1,000.",
         "distance from the agent's own steps", "the quantiles of the agent's last 1,000 steps",

@@ -17,15 +17,16 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from ingest import codec, metrics
 from ingest.keys import Keys
 from ingest.keys import load as load_keys
-from ingest.records import Census, Incident, Learned, Reopened, Src, Summary
+from ingest.records import Census, Hindered, Incident, Learned, Reopened, Src, Summary
 from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, FLEET, INCIDENTS
-from stream import attribution, brake, priors, shared_cause, sharing, wide
+from stream import attribution, brake, contending, priors, shared_cause, sharing, wide
 from stream.attributing import Attributing
 from stream.attribution import TraceState
 from stream.brake import TenantState
 from stream.braking import Braking
 from stream.build import build
+from stream.contending import Contending, ContentionState
 from stream.dead_letters import letter
 from stream.outputs import Line, Order, Output
 from stream.partition import Marker, Partition, Snapshot
@@ -43,11 +44,11 @@ from tracefuse.signing import CommandVerifier
 log = logging.getLogger("tracefuse.correlate")
 
 GROUP = "tracefuse-correlate"
-_told = msgspec.json.Decoder(Summary | Census | Reopened | Learned).decode
+_told = msgspec.json.Decoder(Summary | Census | Reopened | Learned | Hindered).decode
 _signed = msgspec.json.Decoder(Signed).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-State = WideState | TenantState | TraceState | NodeState | HeldState | PriorState
+State = WideState | TenantState | TraceState | NodeState | HeldState | PriorState | ContentionState
 _dump = msgspec.msgpack.Encoder().encode
 _read = msgspec.msgpack.Decoder(State).decode
 
@@ -61,9 +62,9 @@ def _load(cell: bytes) -> State:
     return found
 
 
-_KINDS: dict[str, type[TraceState | NodeState | HeldState | PriorState]] = {
+_KINDS: dict[str, type[TraceState | NodeState | HeldState | PriorState | ContentionState]] = {
     attribution.PREFIX: TraceState, shared_cause.PREFIX: NodeState, sharing.HELD: HeldState,
-    priors.PREFIX: PriorState,
+    priors.PREFIX: PriorState, contending.PREFIX: ContentionState,
 }  # fmt: skip
 
 
@@ -91,7 +92,7 @@ class Correlate:
         self.number = number
         self.verifier = verifier
         keys_max = wide.SCOPES_MAX + brake.TENANTS_MAX + attribution.TRACES_MAX
-        keys_max += NODES_MAX + sharing.TENANTS_MAX + priors.TOOLS_MAX
+        keys_max += NODES_MAX + sharing.TENANTS_MAX + priors.TOOLS_MAX + contending.TOOLS_MAX
         self.partition: Partition[State] = Partition(
             _fresh, _dump, _load, keys_max, gone=lambda state: self._gone(state)
         )
@@ -99,6 +100,7 @@ class Correlate:
         self._attributing = Attributing(self.partition)
         self._sharing = Sharing(self.partition)
         self._priors = Priors(self.partition)
+        self._contending = Contending(self.partition)
         # What wide scopes are told while they are not closed, for whoever owns them next.
         self.standing: dict[str, Command] = {}
 
@@ -116,6 +118,8 @@ class Correlate:
                 self._attributing.passed(key)
             elif isinstance(state, PriorState):
                 self._priors.passed(key, state)
+            elif isinstance(state, ContentionState):
+                self._contending.passed(key, state)
             elif isinstance(state, NodeState | HeldState):
                 due = self._sharing.passed(key, state)
                 found += _lines(sources(due, (FLEET, self.number, offset, -1, 0), len(found)))
@@ -143,6 +147,8 @@ class Correlate:
             return self._braking.census(src, fact)
         if isinstance(fact, Learned):
             return self._priors.learned(src, fact)
+        if isinstance(fact, Hindered):
+            return _lines(self._contending.hindered(src, fact))
         if isinstance(fact, Reopened):
             return self._braking.opened(src, fact.tenant, fact.agent_id)
         now, more = self._sharing.alarm(fact.signal, self._incident(src, fact))
@@ -193,6 +199,7 @@ class Correlate:
         self._attributing.gone(state)
         self._sharing.gone(state)
         self._priors.gone(state)
+        self._contending.gone(state)
 
     def freeze(self) -> Snapshot:
         self.partition.own = msgspec.json.encode(list(self.standing.values()))
@@ -204,6 +211,7 @@ class Correlate:
         self._attributing.restored(cells)
         self._sharing.restored(cells)
         self._priors.restored(cells)
+        self._contending.restored(cells)
         standing = msgspec.json.decode(marker.own, type=list[Command]) if marker.own else []
         self.standing = {command.scope: command for command in standing}
 

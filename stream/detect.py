@@ -34,6 +34,7 @@ from stream import (
     claiming,
     drifting,
     findings,
+    hindering,
     holding,
     inheriting,
     preceding,
@@ -216,6 +217,8 @@ class Detect:
             self._commanding.found(agent, step, finding)
         if step.phase == "complete" and step.tool:
             inheriting.called(agent, step, self._saying)
+            if step.hindered:
+                hindering.failed(agent, step, self._saying)
         if step.held is not None and step.phase == "request":
             self._hold(agent, step, step.held)
 

@@ -12,7 +12,7 @@ from detectors.exact_loop import remember, repetition
 from ingest import codec
 from ingest.records import Ack, Alive, Asked, Loop, Ref, Run, RunTotals, Src, Step
 from ingest.topics import DLQ, EVENTS, INBOX, QUARANTINE
-from stream import returned
+from stream import hindering, returned
 from stream.accounting import checked, concluded, settled
 from stream.authenticity import authentic
 from stream.dead_letters import letter
@@ -240,6 +240,7 @@ class Join:
         loop = self._count(member, step, event, told)
         if step.action == "tool" and step.status != "not_run":
             returned.told(step, event)
+            hindering.told(step, event)
         self._write(step, member.totals, loop)
 
     def _count(self, member: Member, step: Step, event: Event, told: bool) -> Loop | None:
@@ -408,7 +409,7 @@ class Join:
         step.run = step.loop = step.held = step.provenance = None
         step.planned, step.claims, step.lost = None, [], 0
         step.stale, step.crew, step.agents = False, None, 0
-        step.form, step.template = None, ""
+        step.form, step.template, step.hindered = None, "", ""
 
     def _emit(self, tenant: str, agent_id: str, value: bytes) -> None:
         self._out.append(Line(INBOX, wire.agent_key(tenant, agent_id), codec.INBOX, value))

@@ -16,7 +16,17 @@ from typing import NamedTuple
 import msgspec
 
 from ingest.agent_file import AgentFile
-from ingest.records import AgentFact, Census, Learned, Registered, Reopened, Signal, Step, Summary
+from ingest.records import (
+    AgentFact,
+    Census,
+    Hindered,
+    Learned,
+    Registered,
+    Reopened,
+    Signal,
+    Step,
+    Summary,
+)
 from ingest.topics import FLEET, SIGNALS
 from stream.agent_state import AgentState
 from stream.breaker import Breaker
@@ -31,7 +41,7 @@ from tracefuse.verdicts import Verdict
 CHANGES_MAX = 10_000
 # Nobody acknowledges what was never sent, so who did not confirm what can't be asked.
 UNASKED = frozenset({"unacknowledged"})
-_summary = msgspec.json.Decoder(Summary | Census | Reopened | Learned).decode
+_summary = msgspec.json.Decoder(Summary | Census | Reopened | Learned | Hindered).decode
 _signal = msgspec.json.Decoder(Signal).decode
 _RUNS = ("allow", "throttle")  # verdicts after which a call runs
 

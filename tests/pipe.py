@@ -18,6 +18,7 @@ from ingest.records import (
     Census,
     DeadLetter,
     Fact,
+    Hindered,
     Learned,
     Ordered,
     Registered,
@@ -284,7 +285,7 @@ def signals(outputs: Sequence[Output]) -> list[Signal]:
 
 def summaries(outputs: Sequence[Output]) -> list[Summary]:
     """Trips and alarms that correlate was told of, in order."""
-    told = found(outputs, FLEET, Summary | Census | Reopened | Learned)
+    told = found(outputs, FLEET, Summary | Census | Reopened | Learned | Hindered)
     return [fact for fact in told if isinstance(fact, Summary)]
 
 

@@ -28,6 +28,7 @@ from ingest.records.facts import (
     Review,
     Reviewed,
 )
+from ingest.records.hindered import Hindered
 from ingest.records.marks import NO_SRC, EvidenceClass, Src
 from ingest.records.priors import Baseline, Belief, Learned, Moments, Prior
 from ingest.records.reading import DeadLetter, Owner
@@ -71,6 +72,7 @@ __all__ = [
     "EvidenceClass",
     "Fact",
     "Form",
+    "Hindered",
     "Incident",
     "IncidentLabel",
     "IncidentReview",

@@ -49,10 +49,11 @@ class Asked(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class Manner(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """How a call is made, by 32 bits of keyed hashes: names and kinds of arguments (0: unknown), places."""
+    """How a call is made, by 32 bits of keyed hashes: form of its arguments (0: unknown), places, things."""
 
     form: int = 0
     places: list[int] = []
+    about: list[int] = []
 
 
 Origin = Literal["named", "listed", "ordered", "unknown"]
@@ -208,6 +209,7 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     agents: int = 0  # with `crew`: agents of the trace so far
     form: Form | None = None  # of a result for which one was declared
     template: str = ""  # of a result or an error: 16 digits of its kind's keyed hash
+    hindered: str = ""  # of a result: it failed by a `lock`, a `conflict` or a `timeout`
     stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
     held: Asked | None = None  # of a request that waits for its verdict
     provenance: Provenance | None = None  # of a request whose arguments hold telling values

@@ -22,6 +22,7 @@ from stream.sentences.calls import (
     unplanned_step,
     verdict,
 )
+from stream.sentences.fleet import contention
 from stream.sentences.people import (
     braked,
     held_back,
@@ -56,6 +57,7 @@ __all__ = [
     "canary",
     "canary_mix",
     "changed",
+    "contention",
     "context_growth",
     "cost_cap",
     "detector_health",

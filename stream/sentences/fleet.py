@@ -1,6 +1,9 @@
 """What many agents share, in words that an on-call engineer understands. Deterministic."""
 
+from stream.sentences.evidence import Evidence
+
 _NAMES_MAX = 5  # agents that are named; the others are counted
+_FAILED = {"lock": "locked", "conflict": "in conflict", "timeout": "out of time"}
 _NODES = {"tool": "the tool", "model": "the model", "bundle": "the bundle"}
 
 
@@ -34,3 +37,23 @@ def shared_cause_over(node: str, alarms: int) -> str:
 def part_of(sentence: str, incident_id: str, node: str) -> str:
     """An alarm of an incident that its owner has not heard of yet."""
     return f"{sentence} It is one of many on {node}: {incident_id}."
+
+
+def contention(tool: str, evidence: Evidence) -> str:
+    """Who is in whose way, at what, and how often.
+
+    >>> contention("crm.update", {"observed": 5, "of": 6, "agents": ["billing", "refunds"],
+    ...     "kinds": {"conflict": 4, "lock": 1}, "resource": "00c0ffee"})
+    "2 agents are in each other's way at one thing (00c0ffee) of the tool `crm.update`: 5 of its 6 calls \
+that others may have hindered in the last minute were about it (4 in conflict, 1 locked): billing, refunds. \
+Let them take turns, or let one of them do it."
+    """
+    agents, kinds = evidence["agents"], evidence["kinds"]
+    more = len(agents) - _NAMES_MAX
+    named = ", ".join(agents[:_NAMES_MAX]) + (f" and {more} more" if more > 0 else "")
+    how = ", ".join(f"{count} {_FAILED.get(kind, kind)}" for kind, count in kinds.items())
+    return (
+        f"{len(agents)} agents are in each other's way at one thing ({evidence['resource']}) of the tool "
+        f"`{tool}`: {evidence['observed']} of its {evidence['of']} calls that others may have hindered in "
+        f"the last minute were about it ({how}): {named}. Let them take turns, or let one of them do it."
+    )

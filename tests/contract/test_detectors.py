@@ -221,6 +221,16 @@ CASES: dict[str, Case] = {
         lambda rng, i: (["aws_key", "email"], ["personal"]),
         200,
     ),
+    "contention": Case(
+        lambda rng, i: (
+            f"agent-{rng.randrange(6)}",
+            rng.choice(("conflict", "timeout")),
+            [rng.getrandbits(32)],
+            i * 60.0,
+        ),
+        lambda rng, i: (f"agent-{i % 3}", "lock", [991], 1e6 + i * 0.1),
+        2000,
+    ),
     "low_confidence": Case(
         lambda rng, i: (
             (None, None, rng.random() < 0.05) if i % 4 == 3 else (rng.uniform(0.7, 0.95),)

@@ -101,6 +101,12 @@ def _run(times: float) -> Callable[[random.Random, int], Arguments]:
     return run
 
 
+def _collision(rng: random.Random, i: int) -> Arguments:
+    """One of four agents fails every ten seconds, at one of a hundred things, often by the clock alone."""
+    kind = rng.choice(("conflict", "timeout", "timeout"))
+    return (f"agent-{rng.randrange(4)}", kind, [rng.randrange(100)], i * 10.0)
+
+
 def _doubts(less: float) -> Callable[[random.Random, int], Arguments]:
     """Runs of three calls and an end. One in twelve ends badly, most of these a little unsure."""
 
@@ -519,6 +525,17 @@ SCENARIOS = {
         alarms=(400,),
         found_min=20,
         delay_max=1,
+        false_max=0,
+    ),
+    # A tool whose calls collide now and then at ever other things; then three agents fight for one.
+    "contention": Scenario(
+        _collision,
+        lambda rng, i: (f"agent-{i % 3}", "conflict", [991], i * 10.0),
+        starts=600,
+        lasts=12,
+        alarms=(603,),
+        found_min=20,
+        delay_max=3,
         false_max=0,
     ),
     # Runs of three calls, of which the unsure end badly rather than the others; then each doubts its last.

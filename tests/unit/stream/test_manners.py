@@ -26,6 +26,18 @@ def test_form_and_places_are_32_bits_each() -> None:
     assert (found.form, found.places) == (0xFFFF_FFFF, [2, 4])
 
 
+def test_what_a_call_is_about() -> None:
+    """Ids, files, accounts and pages, four of them at most; whatever its author names comes before."""
+    prints = [told("id", f"{n:016x}") for n in range(1, 9)] + [told("amount", "9" * 16)]
+    found = manner(request(fingerprints=prints))
+    named = manner(request(fingerprints=prints, sketches={"resource": "0" * 15 + "7"}))
+    odd = manner(request(sketches={"resource": ["no", "hash"]}))
+
+    assert found is not None and found.about == [1, 2, 3, 4]
+    assert named is not None and named.about == [7]
+    assert odd is None
+
+
 @pytest.mark.parametrize("form", [None, 7, [], "no hex", {"a": 1}])
 def test_a_form_that_is_none_counts_as_unknown(form: object) -> None:
     """Whatever an agent sends, join goes on."""

@@ -296,7 +296,8 @@ class Call(Span):
         """Ask for a verdict; where it will be, and how long to wait."""
         answer = self._fuse.held.ask(self.call_id, self._attempt)
         asked: dict[str, Any] = {
-            "attempt": self._attempt, "deadline_ms": int(DEADLINE_SECONDS * 1000),
+            **(self._asked or {}), "attempt": self._attempt,
+            "deadline_ms": int(DEADLINE_SECONDS * 1000),
         }  # fmt: skip
         descriptor = self._fuse.held.described.get(self._tool)
         if descriptor is not None:

@@ -17,6 +17,7 @@ from tracefuse.canonical import NotJSON, canonical, clean, keyed_hash
 from tracefuse.drafts import Draft, Encoded
 from tracefuse.events import KIND_OF, Event, encode
 from tracefuse.fingerprints import fingerprints, leaves
+from tracefuse.hindrances import hindrance
 from tracefuse.manners import form
 from tracefuse.names import called, names
 from tracefuse.orders import COMMANDS, ordered
@@ -168,6 +169,8 @@ class Witness:
                 self._fail(event, value)
             elif field in _HASHED:
                 setattr(event, _HASHED[field], self._hash(_opened(value)))
+            elif field == "resource":
+                event.sketches = {**event.sketches, "resource": self._id(value)}
             elif field == "documents":
                 event.attrs = event.attrs | {"documents": self._redactor.redact_value(value)[0]}
             else:
@@ -275,6 +278,8 @@ class Witness:
         """Template of an error's message, so that floods of one kind show as one."""
         clean, counts = self._redactor.redact(text)
         event.sketches = {"template": self._id(template(clean))}
+        if kind := hindrance(event.error_type, text):
+            event.sketches["hindered"] = kind
         if counts:
             event.sketches["redacted"] = counts
         if event.name in FOREIGN:  # whoever answers may also fail with an order

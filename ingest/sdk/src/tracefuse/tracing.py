@@ -255,6 +255,7 @@ class Trace(Span):
         args: Mapping[str, object] | object = None,
         approval: str = "",
         patience: float = 0.0,
+        resource: str = "",
     ) -> Call:
         """A call of a tool, entered with `with` or `async with`.
 
@@ -266,6 +267,9 @@ class Trace(Span):
             Id of a person's yes to this very call, given meanwhile.
         patience
             Seconds to wait for a person where the call needs one; 0 raises at once.
+        resource
+            What it reads or changes, as all agents call it (``order/991``): where they are in each other's
+            way there, it is told. Leaves as a hash; else ids, paths, accounts and URLs of `args` are it.
 
         Raises
         ------
@@ -274,6 +278,8 @@ class Trace(Span):
         """
         call = Call(self, "tool", name[:WORD_MAX], self._fuse.snapshot(args))
         call._approval, call._patience = approval[:WORD_MAX], patience
+        if resource:
+            call._asked = {"resource": resource[:WORD_MAX]}
         return call
 
     def llm(self, model: str, prompt: object = None, tools: object = None) -> Call:

@@ -1,0 +1,46 @@
+"""Calls that others may stand in the way of: from the result's event to what correlate is told. Pure.
+
+    SDK: class of the error ──► join: on the step ──► detect: one line to correlate ──► `contention`
+
+Only failed calls cost anything, and only those that tell what they were about.
+"""
+
+from ingest import codec
+from ingest.records import Hindered, Step
+from ingest.topics import FLEET
+from stream.agent_state import AgentState
+from stream.outputs import Line
+from stream.saying import Saying
+from tracefuse.events import Event
+from tracefuse.hindrances import KINDS, hindrance
+
+NAME = "contention"
+ROUTES_MAX = 4  # of one agent's owner
+
+
+def told(step: Step, event: Event) -> None:
+    """Put the class of an error on the step; of an older SDK only the error's name tells one."""
+    if step.status != "error":
+        return
+    kind = event.sketches.get("hindered")
+    step.hindered = kind if kind in KINDS else hindrance(step.error_type)
+
+
+def failed(agent: AgentState, step: Step, saying: Saying) -> None:
+    """A call has failed so: correlate hears of it, for only there other agents are known."""
+    about = step.manner.about if step.manner is not None else []
+    if (
+        not step.hindered
+        or not about
+        or step.spooled
+        or step.probe
+        or NAME in agent.file.metrics_only
+    ):
+        return
+    owner = agent.file.owner
+    fact = Hindered(
+        src=saying.take(), tenant=agent.tenant, agent_id=agent.agent_id, tool=step.tool,
+        kind=step.hindered, about=about, trace_id=step.trace_id, event_id=step.result_id,
+        owner=owner.name, routes=list(owner.routes[:ROUTES_MAX]),
+    )  # fmt: skip
+    saying.put(Line(FLEET, "", codec.SUMMARIES, codec.encode(fact)))
