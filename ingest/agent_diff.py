@@ -108,7 +108,13 @@ def _tool(name: str, old: Tool, new: Tool) -> Iterator[Change]:
         before, after = getattr(old, field), getattr(new, field)
         if before != after:
             yield _cap(before, after, words, field)
-    for field in ("version", "descriptor", "result"):
+    if bool(old.descriptor) != bool(new.descriptor):
+        held = "must now" if new.descriptor else "need no longer"
+        words = f"`{name}` {held} describe itself as it was approved"
+        yield Change(_wider(not new.descriptor), words)
+    elif old.descriptor != new.descriptor:
+        yield Change("other", f"`{name}` has another descriptor")
+    for field in ("version", "result"):
         if getattr(old, field) != getattr(new, field):
             yield Change("other", f"`{name}` has another {field}")
 

@@ -37,6 +37,8 @@ APPROVAL = {"name": "large", "when": "args.amount > 100", "approvers": ["Ann", "
          "a call of `t` is no longer taken back"),
         ({"tools": {"t": TOOL | {"decision_args": ["amount"]}}}, {"tools": {"t": TOOL}},
          "rules no longer see `amount` of `t`"),
+        ({"tools": {"t": TOOL | {"descriptor": "a" * 64}}}, {"tools": {"t": TOOL}},
+         "`t` need no longer describe itself as it was approved"),
         ({"tools": {"t": TOOL | {"latency_ms": 100}}}, {"tools": {"t": TOOL | {"latency_ms": 250}}},
          "`t` may take at most 250 ms (was: 100 ms)"),
         ({"tools": {"t": TOOL | {"requires": ["v"]}}}, {"tools": {"t": TOOL}},

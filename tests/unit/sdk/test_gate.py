@@ -17,7 +17,7 @@ from tracefuse.control import (
 )
 from tracefuse.errors import CircuitOpen
 from tracefuse.gate import SCOPES_MAX, SKEW_US, Changed, Gate, Rejected
-from tracefuse.restraint import WAIT_MAX
+from tracefuse.restraint import WAIT_MAX, Restraint
 from tracefuse.signing import CommandSigner, CommandVerifier
 
 AUTO = CommandSigner("auto/1", b"a" * 32)
@@ -278,6 +278,25 @@ def test_a_tombstone_ends_a_workers_word_but_not_a_persons() -> None:
     key = control_key(AGENT, "human")
     assert isinstance(judged.hear(key, None, HUMAN.kid, HUMAN.sign(key, b""), 0), Changed)
     assert runs(judged)
+
+
+def test_a_call_that_finds_one_scope_taken_meanwhile_keeps_no_place_in_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another thread took the last place after this one had looked: the run's place is free again."""
+    judged = gate()
+    tell(judged, command("half_open", scope=run_scope("acme", "refunds", TRACE), probes=1))
+    tell(judged, command("half_open", probes=1))
+    late, taken = judged._table.get(AGENT), Restraint.take
+    assert late is not None
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(
+            Restraint, "take", lambda one, now: None if one is late else taken(one, now)
+        )
+        with pytest.raises(CircuitOpen):
+            judged.admit(TRACE, "t", 0.0)
+
+    assert judged.admit(TRACE, "t", 0.0) == 0.0
 
 
 @pytest.mark.parametrize("author", ["nobody", "a person", "a worker"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ingest import codec
 from tests.sdk import CREDENTIAL, SIGNER, sdk
 from tracefuse.canonical import canonical, keyed_hash
 from tracefuse.control import Command, Reason, agent_scope, control_key, encode, run_scope
@@ -120,6 +121,25 @@ def test_a_failure_without_an_exception_can_be_told() -> None:
         "error",
         "error",
     )
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "many", float("nan"), float("inf"), -float("inf"), 10**30, object()]
+)
+def test_what_is_no_amount_is_not_told_and_hurts_nobody(odd: Any) -> None:
+    """Nothing is raised after the tool has run, and the result can be read at the other end."""
+    with sdk() as sent, sent.fuse.trace() as trace:
+        trace.thought("so", confidence=odd)
+        trace.plan("so", confidence=odd)
+        with trace.tool("crm.pay") as call:
+            call.usage(input_tokens=odd, output_tokens=7, cost_usd=odd)
+
+    for record in sent.transport.sent:
+        assert all(codec.event(line) for line in record.value.split(b"\n"))
+    result = sent.one("tool.result")
+    assert (result.status, result.input_tokens, result.output_tokens) == ("ok", 0, 7)
+    assert result.cost_usd == 0.0
+    assert [sent.one(name).confidence for name in ("thought", "plan")] == [None, None]
 
 
 def test_a_model_call_carries_model_hashes_and_usage() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from tracefuse import clock, ids
 from tracefuse.control import agent_scope
-from tracefuse.drafts import Draft, Run
+from tracefuse.drafts import Draft, Run, amount
 from tracefuse.errors import ApprovalRequired, CircuitOpen, Refused, ToolDenied
 from tracefuse.grants import DEADLINE_SECONDS, SHADOW
 from tracefuse.held import SNAPSHOT_SECONDS, Waiting, wait, wait_async
@@ -111,11 +111,11 @@ class Call(Span):
         return value
 
     def usage(self, input_tokens: int = 0, output_tokens: int = 0, cost_usd: float = 0.0) -> None:
-        """What it consumed: tokens, US dollars."""
+        """What it consumed: tokens, US dollars. What is no amount counts as not told."""
         self._extra |= {
-            "input_tokens": int(input_tokens),
-            "output_tokens": int(output_tokens),
-            "cost_usd": float(cost_usd),
+            "input_tokens": int(amount(input_tokens) or 0),
+            "output_tokens": int(amount(output_tokens) or 0),
+            "cost_usd": amount(cost_usd) or 0.0,
         }
 
     def error(self, error: BaseException | str) -> None:

@@ -58,6 +58,7 @@ class CommandReader:
         self._bootstrap, self._gate, self._tell = bootstrap, gate, tell
         self._answers = answers
         self._positions = positions
+        self._answered: int | None = None  # offset of the next verdict; None before the first one
         self._numbers = gate.partitions
         self._options = dict(options or {})
 
@@ -97,7 +98,10 @@ class CommandReader:
         ends: dict[TopicPartition, int] = await consumer.end_offsets([*partitions, ours])
         consumer.assign([*partitions, ours])
         await consumer.seek_to_beginning(*partitions)
-        consumer.seek(ours, ends.pop(ours))  # nobody in this process waits for an older one
+        end = ends.pop(ours)
+        if self._answered is None:
+            self._answered = end  # nobody in this process waits for an older one
+        consumer.seek(ours, self._answered)  # a person may have answered while the broker was away
         answers.held.listening = True
         for number, offset in self._positions.items():
             consumer.seek(TopicPartition(CONTROL, number), offset)
@@ -114,6 +118,7 @@ class CommandReader:
 
     def _hear(self, record: ConsumerRecord) -> None:
         if record.topic == VERDICTS:
+            self._answered = record.offset + 1
             self._answers.verdicts(record.value)
             return
         key = (record.key or b"").decode(errors="replace")

@@ -22,6 +22,9 @@ _SAMPLE = 16
 # A flat dictionary with more entries is cheaper to encode than to check entry by entry.
 _FLAT_MAX = 32
 
+# No true amount; what is larger, or no number at all, counts as not told.
+AMOUNT_MAX = 1e12
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _SCALARS = frozenset({int, float, bool, type(None)})
 
@@ -97,6 +100,19 @@ class Draft(msgspec.Struct, gc=False):
     urgent: bool = False
     weight: int = 0
     held: bool = False  # its call waits: it leaves at once, always
+
+
+def amount(value: object) -> float | None:
+    """A number that an event can carry; None for what is none. Never raises.
+
+    >>> amount(3), amount("0.5"), amount(None), amount(float("nan"))
+    (3.0, 0.5, None, None)
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except Exception:  # a foreign number may fail in any way
+        return None
+    return number if abs(number) <= AMOUNT_MAX else None
 
 
 def snapshot(value: object) -> object:

@@ -277,9 +277,11 @@ def _ask(found: list[Restraint], now: float) -> float:
         if not restraint.open(now):
             raise restraint.refusal()
     wait = 0.0
-    for restraint in found:
+    for place, restraint in enumerate(found):
         turn = restraint.take(now)
-        if turn is None:
+        if turn is None:  # another thread was quicker: what was taken before is not used
+            for taken in found[:place]:
+                taken.back()
             raise restraint.refusal()
         wait = max(wait, turn)
     return wait

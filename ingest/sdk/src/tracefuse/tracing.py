@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tracefuse import clock
 from tracefuse.calls import WORD_MAX, Call, Span, failure
-from tracefuse.drafts import Draft, Run
+from tracefuse.drafts import Draft, Run, amount
 from tracefuse.errors import Malformed, ToolDenied
 from tracefuse.events import KIND_OF
 from tracefuse.grants import SHADOW
@@ -143,7 +143,7 @@ class Trace(Span):
             they do not name is held against the agent's habit. A later plan with steps replaces them.
         """
         names = [str(step)[:WORD_MAX] for step in steps[:STEPS_MAX]]
-        extra: dict[str, Any] = {} if confidence is None else {"confidence": float(confidence)}
+        extra = _sure(confidence)
         if names:
             extra["attrs"] = {"steps": names}
         self._point("plan", text if type(text) is str else self._fuse.snapshot(text), extra or None)
@@ -314,7 +314,7 @@ class Trace(Span):
         return span.span_id if span is not None and span.run is self.run else self.span_id
 
     def _think(self, name: str, text: str, confidence: float | None) -> None:
-        extra = None if confidence is None else {"confidence": float(confidence)}
+        extra = _sure(confidence) or None
         self._point(name, text if type(text) is str else self._fuse.snapshot(text), extra)
 
     def _point(
@@ -333,6 +333,12 @@ class Trace(Span):
         self._fuse.emitter.emit(
             Draft(name, self.run, span_id, clock.now_us(), parent, "", "", body, extra, urgent)
         )
+
+
+def _sure(confidence: object) -> dict[str, Any]:
+    """How sure a thought is, where that is a number."""
+    number = amount(confidence)
+    return {} if number is None else {"confidence": number}
 
 
 def _malformed(why: str) -> dict[str, Any] | None:
