@@ -248,17 +248,26 @@ def test_never_two_at_a_time(tmp_path: Path) -> None:
     assert len(sent.events("run.start")) == 1
 
 
-def test_a_probe_uses_the_stable_bundle(tmp_path: Path) -> None:
-    """Never the canary's, whatever its share: it is the reference that must not move."""
+@pytest.mark.parametrize("read", ["before", "during"])
+def test_a_probe_uses_the_stable_bundle(tmp_path: Path, read: str) -> None:
+    """Never the canary's, whatever its share and whenever the file comes: it must not move."""
     path = written(tmp_path, HEAD, HELLO % "")
     bundles = decode(
         b'{"agent":"r","bundles":{"stable":{"hash":"b1"},"canary":{"hash":"b2","share":1}}}'
     ).bundles
-    with sdk() as sent:
-        sent.fuse.held.grants = grants(bundles=bundles)
-        sent.fuse.probes(path, run=lambda trace, task: None).run_all()
+    used: list[str] = []
 
-    assert sent.one("run.start").bundle == "b1"
+    def run(trace: Trace, task: object) -> None:
+        sent.fuse.held.grants = grants(bundles=bundles)
+        used.append(trace.bundle)
+
+    with sdk() as sent:
+        if read == "before":
+            sent.fuse.held.grants = grants(bundles=bundles)
+        sent.fuse.probes(path, run=run).run_all()
+
+    assert used == ["b1"]
+    assert sent.one("run.end").bundle == "b1"
 
 
 # -- the schedule -----------------------------------------------------------------------------------

@@ -173,11 +173,15 @@ class Fuse:
         )  # fmt: skip
         return Trace(self, run, origin)
 
-    def bundle_of(self, trace_id: str) -> str:
-        """The version that a run gets where it names none: the process's, else the file's; may be empty."""
+    def bundle_of(self, trace_id: str, probe: bool = False) -> str:
+        """The version that a run gets where it names none: the process's, else the file's; may be empty.
+
+        Of the file a probe gets the stable one, so that two of its runs can be compared.
+        """
         grants = self.held.grants
-        given = grants.bundle_of(trace_id, self.gate.stops) if grants is not None else ""
-        return self.bundle or given
+        if self.bundle or grants is None:
+            return self.bundle
+        return grants.stable if probe else grants.bundle_of(trace_id, self.gate.stops)
 
     def shadow(self, trace: Trace) -> Trace | None:
         """The run in which the shadow bundle repeats a run, for the same input; None where none does.

@@ -53,6 +53,11 @@ class Grants(msgspec.Struct, frozen=True):
     fallbacks: dict[str, str] = {}
     bundles: dict[str, _Bundle] = {}
 
+    @property
+    def stable(self) -> str:
+        """Hash of the stable bundle; may be empty."""
+        return self.bundles["stable"].hash if "stable" in self.bundles else ""
+
     def bundle_of(self, trace_id: str, stops: Callable[[str], bool] = lambda bundle: False) -> str:
         """Hash of the bundle that a run gets: the canary by its share, else the stable one; may be empty.
 
@@ -60,11 +65,11 @@ class Grants(msgspec.Struct, frozen=True):
 
         The same run gets the same one in every process, and a larger share takes more runs, not others.
         """
-        canary, stable = self.bundles.get("canary"), self.bundles.get("stable")
+        canary = self.bundles.get("canary")
         drawn = canary is not None and crc32(trace_id.encode()) < canary.share * 2**32
         if canary is not None and drawn and not stops(canary.hash):
             return canary.hash
-        return stable.hash if stable is not None else ""
+        return self.stable
 
     def shadow_of(self, trace_id: str) -> str:
         """Hash of the bundle that repeats a run as its shadow; empty where none does."""

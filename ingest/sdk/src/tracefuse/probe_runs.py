@@ -118,16 +118,11 @@ class Probes:
 
     def _trace(self, probe: Probe) -> Trace:
         run = Run(
-            ids.trace_id(), ids.span_id(), probe.task, probe.user, "", self._fuse.bundle or self._stable(),
+            ids.trace_id(), ids.span_id(), probe.task, probe.user, "", self._fuse.bundle_of("", probe=True),
             probe=f"{self._file.set}/{probe.id}",
             expected=msgspec.to_builtins(self._file.expected(probe, self._key, self._digest)),
         )  # fmt: skip
         return Trace(self._fuse, run, None)
-
-    def _stable(self) -> str:
-        grants = self._fuse.held.grants
-        stable = grants.bundles.get("stable") if grants is not None else None
-        return stable.hash if stable is not None else ""
 
     def _once(self, probe: Probe) -> str:
         with _kept(probe), self._trace(probe) as trace:

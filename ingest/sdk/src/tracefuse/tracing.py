@@ -53,7 +53,7 @@ class Trace(Span):
         Empty where the agent's file names none, or was not read yet: it is given as soon as it was.
         """
         if not self.run.bundle:
-            self.run.bundle = self._fuse.bundle_of(self.run.trace_id)
+            self.run.bundle = self._fuse.bundle_of(self.run.trace_id, bool(self.run.probe))
         return self.run.bundle
 
     def __enter__(self) -> Self:
