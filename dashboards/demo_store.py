@@ -45,6 +45,14 @@ SELECT agent_id, 'shared_cause',
     '', incident_id
 FROM shared_causes WHERE tenant = {tenant:String} ORDER BY alarmed_at
 """
+# Contention is nobody's own: its sentence names the agents that were in each other's way.
+_IN_THE_WAY = """
+SELECT agents.agent_id, 'contention', toUnixTimestamp64Milli(opened_at) * 1000, '', incident_id
+FROM incidents, (SELECT DISTINCT agent_id FROM events WHERE tenant = {tenant:String}) AS agents
+WHERE tenant = {tenant:String} AND detector = 'contention'
+    AND has(extractAll(sentence, '[A-Za-z0-9_-]+'), agents.agent_id)
+ORDER BY opened_at, agents.agent_id
+"""
 _REFUSED = "SELECT agent_id, trace_id, gate FROM why_refused WHERE tenant = {tenant:String}"
 _ANSWERS = """
 SELECT agent_id, trace_id, word, toUnixTimestamp64Milli(at) * 1000
@@ -108,7 +116,9 @@ class DemoStore:
             dead_lettered=int(self._rows(_DEAD)[0][0]),
             orders=[Ordered(*row) for row in self._rows(_ORDERS)],
             acknowledged=dict(self._rows(_ACKS)),
-            signals=[Found(*row) for sql in (_SIGNALS, _CAUSES) for row in self._rows(sql)],
+            signals=[
+                Found(*row) for sql in (_SIGNALS, _CAUSES, _IN_THE_WAY) for row in self._rows(sql)
+            ],
             lags_ms=lags_ms,
             refusals=[Refused(*row) for row in self._rows(_REFUSED)],
             answers=[Answered(*row) for row in self._rows(_ANSWERS)],

@@ -5,6 +5,7 @@ a file that runs the pipeline takes `own_broker`; `database` gives each file tab
 """
 
 import asyncio
+import gc
 import os
 import re
 import socket
@@ -31,6 +32,12 @@ MARKS = ("kafka", "clickhouse", "net", "soak")
 
 class SocketUsed(AssertionError):
     """A test that is not marked for it wanted the network."""
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from all tests and modules: it took longer than what some tests time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from msgspec import structs
 from ingest.agent_file import Bundle
 from ingest.simulate import work
 from ingest.simulate.habits_of_data import SAYS, WRITTEN, leaking, noting, redescribed
-from ingest.simulate.habits_of_many import both_tools, one_fails
+from ingest.simulate.habits_of_many import both_tools, colliding, one_fails, same_order
 from ingest.simulate.habits_of_probes import PROBES, hasty, looking
 from ingest.simulate.habits_of_thought import doubting, musing
 from ingest.simulate.habits_of_versions import (
@@ -379,6 +379,7 @@ HABITS = (
               declares={"data_classes": ("personal",)}, starts_s=_AFTER_S),
     _scenario("failed_probes", "probe_drift", looking, hasty, 3, "support", probes=PROBES),
     _scenario("shared_tool_down", "shared_cause", both_tools, one_fails, 3, "invoices", others=2),
+    _scenario("same_order", "contention", colliding, same_order, 3, "operations", others=1),
     _scenario("flood_of_reads", "volume", steady, flooding, 0, "support", fault_at_s=KNOWN_S,
               lasts_s=KNOWN_S + 20.0),
 )  # fmt: skip

@@ -133,7 +133,9 @@ class Player:
             trace.state(before=move.changes[0])
         asked = now_us()
         try:
-            with trace.tool(move.tool, move.args, patience=move.patience_s) as call:
+            with trace.tool(
+                move.tool, move.args, patience=move.patience_s, resource=move.about
+            ) as call:
                 call.result(self._run(move, scale, asked, trace))
         except ToolFailure:
             pass

@@ -54,6 +54,8 @@ class Act:
         Bundle of the runs that make this call; empty for all.
     patience_s
         Time that the agent waits for a person to agree; without it the call needs nobody.
+    about
+        The thing that the call is about, where its author names it.
     """
 
     tool: str
@@ -68,6 +70,7 @@ class Act:
     fails_in: str = ""
     only_in: str = ""
     patience_s: float = 0.0
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,23 @@ def test_agents_of_a_shared_cause_are_found(client: Client, demo: DemoStore) -> 
     ]
 
 
+def test_agents_in_each_others_way_are_found(client: Client, demo: DemoStore) -> None:
+    """Those that the sentence names, which are agents of the tenant; not one whose name is part of a name."""
+    for agent in ("refunds", "refunds-2", "billing"):
+        _insert(client, "events", tenant="ways", agent_id=agent, event_id=f"e-{agent}")
+    _insert(
+        client, "incidents", tenant="ways", incident_id="w1", detector="contention",
+        sentence="2 agents are in each other's way: billing, refunds-2. Let them take turns.",
+        node="tool:crm", opened_at=9.5,
+    )  # fmt: skip
+    said = DemoStore(client, "ways", since_us=THEN * S).facts(Quantiles()).signals
+
+    assert said == [
+        Found(agent, "contention", (THEN + 9) * S + S // 2, "", "w1")
+        for agent in ("billing", "refunds-2")
+    ]
+
+
 def test_refusals_come_with_their_gate(demo: DemoStore) -> None:
     """Of our tenant, and not what was allowed."""
     assert demo.facts(Quantiles()).refusals == [Refused("buyer", "of deny", "budgets")]

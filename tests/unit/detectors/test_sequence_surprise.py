@@ -129,11 +129,16 @@ def test_a_call_costs_a_few_microseconds(task: str) -> None:
     """A call takes less than 40 µs of CPU, mean, on whatever machine runs this; 4 to 5 on ours."""
     detector, rng = taught(100), random.Random(3)
     runs = [errand(rng) for _ in range(200)]
-    begun = time.process_time()
-    for run in runs:
-        played(detector, run)
+    took = []
+    for _ in range(
+        3
+    ):  # the least counts: the collector may come, and has thousands of tests to look at
+        begun = time.thread_time()
+        for run in runs:
+            played(detector, run)
+        took.append(time.thread_time() - begun)
 
-    assert (time.process_time() - begun) / sum(map(len, runs)) < 40e-6
+    assert min(took) / sum(map(len, runs)) < 40e-6
 
 
 def test_what_is_common_is_never_odd() -> None:

@@ -89,17 +89,17 @@ def test_a_rule_is_compiled_once() -> None:
 def test_a_rule_is_quick_enough_for_every_call() -> None:
     """Stated are 7 µs; held here are 300, on any machine."""
     large, args = Rule('args.amount > 100 && context.environment == "prod"'), {"amount": 250.0}
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(1000):
         large(args, CONTEXT)
 
-    assert (time.perf_counter() - began) / 1000 < 300e-6
+    assert (time.thread_time() - began) / 1000 < 300e-6
 
 
 def test_the_worst_walk_stays_short() -> None:
     """Decision arguments are at most 4,096 bytes: a list of 2,000, each looked up in it."""
     worst, args = Rule("args.l.all(x, x in args.l)"), {"l": list(range(2000))}
-    began = time.perf_counter()
+    began = time.thread_time()
 
     assert worst(args, {})
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5

@@ -212,9 +212,9 @@ def test_depth_is_bounded() -> None:
 )
 def test_size_is_bounded(large: object) -> None:
     """A value of any size gives a short text in short time, and its size stays part of the text."""
-    start = time.perf_counter()
+    start = time.thread_time()
     text = canonical({"x": large})
-    spent = time.perf_counter() - start
+    spent = time.thread_time() - start
 
     assert len(text) < 1_000_000
     assert b"$cut" in text

@@ -19,14 +19,14 @@ from tracefuse.canonical import canonical
 from tracefuse.events import Event
 from tracefuse.evidence import KeyedHash
 from tracefuse.forms import misfit
+from tracefuse.hindrances import hindrance
 from tracefuse.orders import ordered
 from tracefuse.redact import Redactor
 from tracefuse.sketches import shape, template
 from tracefuse.wire import LINES_MAX
 
 ROLES = fleet([*REST, *LASTING], healthy=0)
-# A new detector without a scenario stands here: contention takes several agents at one thing.
-UNPLAYED = {"contention"}
+UNPLAYED: set[str] = set()  # a new detector without a scenario stands here, with the reason
 KEYED = KeyedHash(b"key")
 FAULTY_RUNS = 60
 TWIN_RUNS = 20
@@ -40,12 +40,12 @@ def sketched(role: Role, move: Act, failed: bool) -> dict[str, Any]:
     """What the SDK tells of a result: its kind, and whether it has the declared form."""
     kind = template(move.error) if failed else shape(move.result)
     form = agent_file(role, TENANT).tools[move.tool].result
-    if failed or not form:
-        return {"template": KEYED.digest(kind.encode())[:16]}
-    return {
-        "template": KEYED.digest(kind.encode())[:16],
-        "form": list(misfit(move.result, form) or ()),
-    }
+    said: dict[str, Any] = {"template": KEYED.digest(kind.encode())[:16]}
+    if failed and (hindered := hindrance(move.error)):
+        said["hindered"] = hindered
+    if not failed and form:
+        said["form"] = list(misfit(move.result, form) or ())
+    return said
 
 
 def carried(role: Role, move: Act) -> dict[str, Any]:
@@ -85,6 +85,8 @@ def told(role: Role, script: Script, run: int, shadow_of: str = "") -> list[Even
             }
             asked, answered = one.call(n, move.tool, args_hash=str(move.args), **said)
             asked.bundle = answered.bundle = bundle
+            if move.about:
+                asked.sketches = {"resource": KEYED.digest(move.about.encode())[:16]}
             for field, value in carried(role, move).items():
                 setattr(asked, field, value)
             made += [asked, answered]
@@ -123,7 +125,7 @@ def found(role: Role) -> tuple[int, int]:
 # These are about values in texts, which the SDK alone sees: the demo plays them.
 OF_TEXTS = {"injected_order", "poisoned_memory", "made_up_answer"}
 OF_PROBES = {"failed_probes"}  # the SDK itself makes their runs: `test_failed_probes.py`
-OF_MANY = {"shared_tool_down"}  # correlate alone sees it: `test_shared_tool.py`
+OF_MANY = {"shared_tool_down", "same_order"}  # correlate alone sees them: `test_of_many.py`
 ELSEWHERE = OF_TEXTS | OF_PROBES | OF_MANY | {*LASTING}
 PLAYED = [role for role in ROLES if role.scenario not in ELSEWHERE]
 
