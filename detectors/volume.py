@@ -109,12 +109,15 @@ class Volume(StatisticalDetector):
             first, learnt = buckets.place, buckets.close()
             empty = place - first - 1
             empty = empty if empty * buckets.seconds < _PAUSE_SECONDS else 0
-            buckets.idle(empty)
+            if empty:
+                buckets.idle(empty)
             if buckets is self._minute:
                 self._profile(first, learnt, 1)
                 until = min(empty, -(first + 1) % 60)  # to the end of the hour, then in the next
-                self._profile(first + 1, 0.0, until)
-                self._profile(first + 1 + until, 0.0, empty - until)
+                if until:
+                    self._profile(first + 1, 0.0, until)
+                if empty > until:
+                    self._profile(first + 1 + until, 0.0, empty - until)
         begins = place * buckets.seconds
         # The last minute lies in two hours where one ends: the busier one counts.
         buckets.open(place, self._factor(begins), self._factor(begins - buckets.seconds))
@@ -155,6 +158,10 @@ class _Mean:
 
     def learn(self, value: float, times: int = 1) -> None:
         """Learn the same value so many times."""
+        if times == 1:  # nearly always; the same, to the bit
+            self.seen += self.seen < self.memory
+            self.value = value + (self.value - value) * (1 - 1 / self.seen)
+            return
         plain = min(times, self.memory - self.seen)
         self.seen += plain
         left = (1 - 1 / self.memory) ** (times - plain)
@@ -196,8 +203,10 @@ class _Buckets:
     def add(self, now: float, calls: int) -> None:
         """Count calls."""
         slot = int(now // (self.seconds / _SLOTS))
-        if slot > self._slot:
-            for gone in range(max(self._slot, slot - _SLOTS) + 1, slot + 1):
+        if slot >= self._slot + _SLOTS:
+            self._slots, self.recent, self._slot = [0] * _SLOTS, 0, slot
+        elif slot > self._slot:
+            for gone in range(self._slot + 1, slot + 1):
                 self.recent -= self._slots[gone % _SLOTS]
                 self._slots[gone % _SLOTS] = 0
             self._slot = slot
