@@ -3,7 +3,7 @@
 Says nothing twice: a brake that stands as told needs no record.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ingest import codec
@@ -13,6 +13,7 @@ from stream import alarm, sentences
 from stream.brake import PREFIX, TENANTS_MAX, TenantState, obeys
 from stream.outputs import Line, Output, Placed
 from stream.partition import Partition
+from stream.rooms import Room
 
 INBOXES = TOPICS[INBOX].partitions
 
@@ -28,11 +29,7 @@ class Braking:
 
     def __init__(self, partition: Partition[Any]):
         self._partition = partition
-        self._tenants = 0
-
-    def restored(self, keys: Iterable[str]) -> None:
-        """The partition is again what these keys say."""
-        self._tenants = sum(key.startswith(PREFIX) for key in keys)
+        self.room = Room(partition, PREFIX, TenantState, TENANTS_MAX)
 
     def census(self, src: Src, fact: Census) -> list[Output]:
         """An owner counted its agents at work."""
@@ -64,27 +61,19 @@ class Braking:
         """Time has passed for a tenant. A brake that ends so ends at its owners by itself."""
         state.judged(self._partition.now)
         if state.idle:
-            self.gone(state)
-            self._partition.drop(key)
-
-    def gone(self, state: object) -> None:
-        """A state is forgotten."""
-        self._tenants -= isinstance(state, TenantState)
+            self.room.drop(key)
 
     def _weighed(self, tenant: str, change: Callable[[TenantState], None]) -> TenantState | None:
         """The state of a tenant after a change, if its owners must hear of it."""
         partition, key = self._partition, PREFIX + tenant
-        if partition.get(key) is None:
-            if self._tenants >= TENANTS_MAX:
-                return None
-            self._tenants += 1
+        if not self.room.has(key):
+            return None
         state: TenantState = partition.open(key)
         change(state)
         changed = state.judged(partition.now)
         partition.close(key, state)
         if state.idle:
-            self.gone(state)
-            partition.drop(key)
+            self.room.drop(key)
         return state if changed else None
 
     def _said(self, state: TenantState | None, src: Src, first: int) -> list[Output]:

@@ -77,6 +77,7 @@ _DECIDING = (
     (stream, "returned.py"),
     (stream, "reviewing.py"),
     (stream, "roll.py"),
+    (stream, "rooms.py"),
     (stream, "saying.py"),
     (stream, "sentences/*.py"),
     (stream, "spending.py"),

@@ -5,7 +5,6 @@ failed calls of agents ──► by tenant and tool: the last minute ──► t
 What it was about is known by hash alone. Nothing is stopped by it: each agent's own rules do that.
 """
 
-from collections.abc import Iterable
 from math import inf
 from typing import Any
 
@@ -15,6 +14,7 @@ from detectors import CATALOGUE, Contention
 from ingest.records import Hindered, Incident, Src
 from stream import alarm
 from stream.partition import Partition
+from stream.rooms import Room
 from stream.sentences import fleet as sentences
 
 PREFIX = "contention:"
@@ -68,28 +68,17 @@ class Contending:
 
     def __init__(self, partition: Partition[Any]):
         self._partition = partition
-        self._tools = 0
+        self.room = Room(partition, PREFIX, ContentionState, TOOLS_MAX)
 
-    def restored(self, keys: Iterable[str]) -> None:
-        """The partition is again what these keys say."""
-        self._tools = sum(key.startswith(PREFIX) for key in keys)
-
-    def gone(self, state: object) -> None:
-        """A state is forgotten."""
-        self._tools -= isinstance(state, ContentionState)
-
-    def passed(self, key: str, state: ContentionState) -> None:
+    def passed(self, key: str) -> None:
         """Nobody has failed so for long."""
-        self.gone(state)
-        self._partition.drop(key)
+        self.room.drop(key)
 
     def hindered(self, src: Src, fact: Hindered) -> list[Incident]:
         """A call has failed; the incident where it is one of too many."""
         key, now = f"{PREFIX}{fact.tenant}/{fact.tool}", self._partition.now
-        if self._partition.get(key) is None:
-            if self._tools >= TOOLS_MAX:
-                return []
-            self._tools += 1
+        if not self.room.has(key):
+            return []
         state: ContentionState = self._partition.open(key)
         rule = Contention()
         rule.window = [(one.at, one.agent_id, one.kind, one.about) for one in state.window]

@@ -101,6 +101,10 @@ class Correlate:
         self._sharing = Sharing(self.partition)
         self._priors = Priors(self.partition)
         self._contending = Contending(self.partition)
+        self._rooms = (
+            self._braking.room, self._attributing.room, self._sharing.nodes, self._sharing.waiting,
+            self._priors.room, self._contending.room,
+        )  # fmt: skip
         # What wide scopes are told while they are not closed, for whoever owns them next.
         self.standing: dict[str, Command] = {}
 
@@ -117,9 +121,9 @@ class Correlate:
             elif isinstance(state, TraceState):
                 self._attributing.passed(key)
             elif isinstance(state, PriorState):
-                self._priors.passed(key, state)
+                self._priors.passed(key)
             elif isinstance(state, ContentionState):
-                self._contending.passed(key, state)
+                self._contending.passed(key)
             elif isinstance(state, NodeState | HeldState):
                 due = self._sharing.passed(key, state)
                 found += _lines(sources(due, (FLEET, self.number, offset, -1, 0), len(found)))
@@ -195,11 +199,8 @@ class Correlate:
         return incident
 
     def _gone(self, state: State) -> None:
-        self._braking.gone(state)
-        self._attributing.gone(state)
-        self._sharing.gone(state)
-        self._priors.gone(state)
-        self._contending.gone(state)
+        for room in self._rooms:
+            room.gone(state)
 
     def freeze(self) -> Snapshot:
         self.partition.own = msgspec.json.encode(list(self.standing.values()))
@@ -207,11 +208,8 @@ class Correlate:
 
     def restore(self, marker: Marker, cells: dict[str, bytes]) -> None:
         self.partition.restore(marker, cells)
-        self._braking.restored(cells)
-        self._attributing.restored(cells)
-        self._sharing.restored(cells)
-        self._priors.restored(cells)
-        self._contending.restored(cells)
+        for room in self._rooms:
+            room.restored(cells)
         standing = msgspec.json.decode(marker.own, type=list[Command]) if marker.own else []
         self.standing = {command.scope: command for command in standing}
 

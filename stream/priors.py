@@ -6,7 +6,6 @@ what each agent tells ──► by tenant and tool: the newest of each ──►
 The narrowest group with three siblings answers: the agents of the same owner, else all of the tenant.
 """
 
-from collections.abc import Iterable
 from math import inf
 from typing import Any
 
@@ -19,6 +18,7 @@ from ingest.records import Baseline, Belief, Learned, Moments, Prior, Src
 from ingest.topics import BASELINES, INBOX
 from stream.outputs import Latest, Line, Output
 from stream.partition import Partition
+from stream.rooms import Room
 from tracefuse import wire
 
 PREFIX = "prior:"
@@ -94,11 +94,7 @@ class Priors:
 
     def __init__(self, partition: Partition[Any]):
         self._partition = partition
-        self._tools = 0
-
-    def restored(self, keys: Iterable[str]) -> None:
-        """The partition is again what these keys say."""
-        self._tools = sum(key.startswith(PREFIX) for key in keys)
+        self.room = Room(partition, PREFIX, PriorState, TOOLS_MAX)
 
     def learned(self, src: Src, fact: Learned) -> list[Output]:
         """An agent tells what it has learned; whoever asks is answered in its own inbox."""
@@ -118,10 +114,8 @@ class Priors:
         return [Line(INBOX, whose, codec.INBOX, codec.encode(prior)), *out]
 
     def _counted(self, key: str, src: Src, fact: Learned) -> list[Output]:
-        if self._partition.get(key) is None:
-            if self._tools >= TOOLS_MAX:
-                return []
-            self._tools += 1
+        if not self.room.has(key):
+            return []
         state: PriorState = self._partition.open(key)
         state.take(fact)
         state.deadline = self._partition.now + FORGET_SECONDS
@@ -136,11 +130,6 @@ class Priors:
         name = f"{fact.tenant}/{peers}/{fact.tool}"
         return [Latest(BASELINES, name, codec.BASELINES, codec.encode(said))]
 
-    def passed(self, key: str, state: PriorState) -> None:
+    def passed(self, key: str) -> None:
         """Nobody has told of the tool for a week."""
-        self.gone(state)
-        self._partition.drop(key)
-
-    def gone(self, state: object) -> None:
-        """A state is forgotten."""
-        self._tools -= isinstance(state, PriorState)
+        self.room.drop(key)

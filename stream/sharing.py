@@ -17,6 +17,7 @@ from stream import alarm
 from stream.brake import PREFIX as BRAKE
 from stream.brake import TenantState
 from stream.partition import Partition
+from stream.rooms import Room
 from stream.sentences import fleet as sentences
 from stream.shared_cause import (
     NODES_MAX,
@@ -66,18 +67,8 @@ class Sharing:
 
     def __init__(self, partition: Partition[Any]):
         self._partition = partition
-        self._nodes = self._held = 0
-
-    def restored(self, keys: Iterable[str]) -> None:
-        """The partition is again what these keys say."""
-        told = list(keys)
-        self._nodes = sum(key.startswith(PREFIX) for key in told)
-        self._held = sum(key.startswith(HELD) for key in told)
-
-    def gone(self, state: object) -> None:
-        """A state is forgotten."""
-        self._nodes -= isinstance(state, NodeState)
-        self._held -= isinstance(state, HeldState)
+        self.nodes = Room(partition, PREFIX, NodeState, NODES_MAX)
+        self.waiting = Room(partition, HELD, HeldState, TENANTS_MAX)
 
     # -- alarms ------------------------------------------------------------------------------------
 
@@ -106,10 +97,8 @@ class Sharing:
     def _taken(self, tenant: str, name: str, incident: Incident) -> NodeState | None:
         """A node after one more alarm; None where there is no room for it."""
         partition, key = self._partition, _key(tenant, name)
-        if partition.get(key) is None:
-            if self._nodes >= NODES_MAX:
-                return None
-            self._nodes += 1
+        if not self.nodes.has(key):
+            return None
         state: NodeState = partition.open(key)
         state.take(incident.agent_id, incident.incident_id, partition.now)
         partition.close(key, state)
@@ -168,11 +157,9 @@ class Sharing:
     def _hold(self, tenant: str, incident: Incident, names: list[str]) -> bool:
         partition, key = self._partition, HELD + tenant
         known = partition.get(key)
-        if known is None:
-            if self._held >= TENANTS_MAX:
-                return False
-            self._held += 1
-        elif len(known.waiting) >= HELD_MAX:
+        if known is not None and len(known.waiting) >= HELD_MAX:
+            return False
+        if not self.waiting.has(key):
             return False
         state: HeldState = partition.open(key)
         state.waiting.append(Waiting(incident, names, partition.now + HOLD_SECONDS))
@@ -195,8 +182,7 @@ class Sharing:
 
     def _drop_empty(self, key: str, state: HeldState) -> None:
         if not state.waiting:
-            self.gone(state)
-            self._partition.drop(key)
+            self.waiting.drop(key)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -218,8 +204,7 @@ class Sharing:
             found.append(over)
         state.arm()
         if state.idle(now):
-            self.gone(state)
-            self._partition.drop(key)
+            self.nodes.drop(key)
         return found
 
 

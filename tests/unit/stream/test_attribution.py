@@ -145,7 +145,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(state.pieces) == PIECES_MAX
     case.wait(TRACE_SECONDS + 1)
     assert case.core.partition.get(f"{attribution.PREFIX}{TENANT}/{TRACE}") is None
-    monkeypatch.setattr("stream.attributing.TRACES_MAX", 1)
+    monkeypatch.setattr(case.core._attributing.room, "most", 1)
     assert case.alarm("writer", "s1").candidate_agent == "writer"
     assert case.alarm("writer", "s1", trace_id="f" * 32).candidate_agent == ""
 

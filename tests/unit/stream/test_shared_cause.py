@@ -8,7 +8,7 @@ import pytest
 
 from ingest.records import Incident, Signal
 from ingest.topics import FLEET
-from stream import shared_cause, sharing
+from stream import shared_cause
 from stream.brake import PREFIX as BRAKE
 from stream.brake import TenantState
 from stream.correlate import Correlate
@@ -309,13 +309,13 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     core = Correlate(0, VERIFIER)
     monkeypatch.setattr(NodeState, "shared", lambda *_: False)
     told = [one for n in range(HELD_MAX + 1) for one in alarm(core, f"a{n}", 1.0)]
-    monkeypatch.setattr(sharing, "NODES_MAX", 0)
+    monkeypatch.setattr(core._sharing.nodes, "most", 0)
 
     assert len(state.window) == AGENTS_MAX
     assert [one.agent_id for one in told] == [f"a{HELD_MAX}"]
     for at in (2.0 + HOLD_SECONDS, 2.0 + WINDOW, 2.0 + DAY, 3.0 + 2 * DAY):
         core.apply(core.partition.offset + 1, at, [], b"")
     assert len(core.partition) == 0
-    assert core._sharing._nodes == 0
+    assert core._sharing.nodes.taken == 0
     assert shared_cause.NODES_MAX > 0
     assert [one.agent_id for one in alarm(core, "b", 4 * DAY)] == ["b"]
