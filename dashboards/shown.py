@@ -10,9 +10,10 @@ from collections.abc import Collection
 
 from clickhouse_connect.driver.client import Client
 
-from stream.finding import HOLDS_ROLLOUT
 from stream.proving import Shown
 
+HOLDS_ROLLOUT = ("canary_mix", "task_drift")
+"""What no stage of a roll-out is passed with, until a person has judged it."""
 LOST_SECONDS = 60  # six of the heartbeats that a process sends between its runs
 
 _RUNS = """

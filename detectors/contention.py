@@ -10,10 +10,8 @@ KEPT = 32  # hindered calls of one tool; beyond it the oldest goes
 _EACH = 2  # calls of one agent that count: who alone tries on and on is in a loop, which is another rule
 _LEAST = 4  # two agents that have both tried again, or more of them
 _SHARE = 0.25  # of the tool's hindered calls that are about the resource; else the tool is at fault
-_CERTAIN = (
-    "lock",
-    "conflict",
-)  # a timeout says so only beside one of these: else it is a slow tool
+# A timeout says so only beside one of these: else it is a slow tool.
+_CERTAIN = ("lock", "conflict")
 
 Hindered = tuple[float, str, str, tuple[int, ...]]
 """Record time, agent, kind, and what the call was about, by hash."""

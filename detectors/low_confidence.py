@@ -62,7 +62,7 @@ class LowConfidence(StatisticalDetector):
     -----
     Score: -log10 of the conformal p, less log10 2, in [0, 8], and 0 for what one run in ten comes to; fires
     from 1.7, one run in fifty. Needs 120 updates and 50 runs that ended well, 5 that ended badly. 1.9 kB in
-    a checkpoint; 2 µs a call, 20 µs more for a rare one; 6 µs a run's end.
+    a checkpoint; 4 µs a call, 20 µs more for a rare one; 6 µs a run's end.
 
     Examples
     --------

@@ -32,9 +32,10 @@ class ProbeDrift(Detector):
     Notes
     -----
     Score: log10 of the evidence in [0, 16]; fires from 3: at most one false alarm in 1,000 probes, if each
-    goes wrong in at most 5 % whatever went before. Warns of each single one. The third failure in a row
-    fires, of one probe as of three. Forgetting a probe lowers the evidence, so it keeps that promise.
-    At most 0.9 kB for a set in a checkpoint; 3 µs a probe.
+    goes wrong in at most 5 % whatever went before. Warns of each single one. The third failure in
+    a row fires, of one probe or of several; of several that have never gone well, the fourth. Forgetting a
+    probe lowers the evidence, so it keeps that promise. At most 0.9 kB for a set in a checkpoint; 3 µs a
+    probe.
 
     Examples
     --------

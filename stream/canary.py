@@ -87,9 +87,8 @@ def _mixed(agent: AgentState, run: RunState) -> Iterator[Finding]:
     if state.mix.fires:
         evidence = state.mix.evidence() | {"bundle": canary.hash, "share": canary.share}
         words = sentences.canary_mix(canary.hash, evidence)
-        yield Finding(
-            "canary_mix", words, evidence, bundle=canary.hash, pages=True
-        )  # it holds the roll-out up
+        # Its owner hears of it: it holds the roll-out up.
+        yield Finding("canary_mix", words, evidence, bundle=canary.hash, pages=True)
 
 
 def _beside_stable(agent: AgentState, run: RunState) -> Bundle | None:

@@ -18,12 +18,10 @@ from stream.rooms import Room
 from stream.sentences import fleet as sentences
 
 PREFIX = "contention:"
-TOOLS_MAX = (
-    1000  # tools of all tenants with a failure of late; a new one beyond it is not looked at
-)
-QUIET_SECONDS = (
-    900.0  # longer than a failure counts: one resource is told once, until it was quiet so long
-)
+# Tools of all tenants with a failure of late; a new one beyond it is not looked at.
+TOOLS_MAX = 1000
+# Longer than a failure counts: one resource is told once, until it was quiet so long.
+QUIET_SECONDS = 900.0
 TOLD_MAX = 16  # resources of one tool
 ROUTES_MAX = 32  # of one incident
 

@@ -6,14 +6,9 @@ from typing import Any, Literal
 from detectors import CATALOGUE
 from stream.breaker import Event
 
-HOLDS_ROLLOUT = ("canary_mix", "task_drift")
-"""What no stage of a roll-out is passed with, until a person has judged it (`dashboards/shown.py`)."""
 Target = Literal["run", "tool", "agent", "bundle"]
-_ACTIONS = {
-    "agent": "open",
-    "bundle": "rollback",
-    "run": "stop-run",
-}  # of a stop; else what the catalogue says
+# Of a stop; else what the catalogue says.
+_ACTIONS = {"agent": "open", "bundle": "rollback", "run": "stop-run"}
 
 
 @dataclass(frozen=True, slots=True)

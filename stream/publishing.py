@@ -130,9 +130,8 @@ class Publisher:
     async def _forget(self, output: Forget) -> Any:
         assert self._signer is not None, "only a worker with a key commands"
         place = control.partition_of_scope(output.key.rpartition(":")[0])
-        sig = self._signer.sign(
-            output.key, b""
-        )  # it relaxes: whoever may write here may not therefore say so
+        # It relaxes: whoever may write here may not therefore say so.
+        sig = self._signer.sign(output.key, b"")
         headers = [(wire.KID, self._signer.kid.encode()), (wire.SIG, sig)]
         return await self._keyed(CONTROL, place, output.key, None, headers)
 

@@ -36,10 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     if options.what == "list":
         return _list(options.most, settings, out)
-    options.scope = scope_of(options.scope)
+    scope = scope_of(options.scope)
     if options.what == "force":
-        return force(scope_of(options.scope), options.reason, options.cmd_id, settings, out)
-    return _release(options, settings, out)
+        return force(scope, options.reason, options.cmd_id, settings, out)
+    return _release(scope, options.reason, options.timeout, settings, out)
 
 
 def _list(most: int, settings: Settings, out: Output) -> int:
@@ -51,14 +51,13 @@ def _list(most: int, settings: Settings, out: Output) -> int:
     return 0
 
 
-def _release(options: argparse.Namespace, settings: Settings, out: Output) -> int:
+def _release(scope: str, reason: str, timeout: float, settings: Settings, out: Output) -> int:
     from stream import orders
 
-    scope = scope_of(options.scope)
     if scope in TWO_PEOPLE:
-        return ask(scope, options.reason, True, settings, out)
+        return ask(scope, reason, True, settings, out)
     held = keys.load(settings.keys_folder)
-    wish = asyncio.run(orders.release(settings, held, scope, options.reason, options.timeout))
+    wish = asyncio.run(orders.release(settings, held, scope, reason, timeout))
     out.record(
         {"scope": scope, "state": "half_open", "cmd_id": wish.cmd_id},
         f"{scope} may try again: a few calls run, and clean ones close the breaker",

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 
+import pytest
+
 from detectors import ProbeDrift
 
 PROBES = 20
@@ -86,3 +88,17 @@ def test_a_set_without_end_stays_small() -> None:
         drift.update(f"probe-{i}", i % 2 == 0)
 
     assert len(drift._own) <= 16
+
+
+@pytest.mark.parametrize("probes", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("good", [0, 1, 5, 60])
+def test_the_third_failure_in_a_row_fires(probes: int, good: int) -> None:
+    """Of one probe or of several; of several that have never gone well, the fourth."""
+    drift, failures = ProbeDrift(), 0
+    for n in range(good):
+        drift.update(f"p{n % probes}", False)
+    while not drift.fires:
+        drift.update(f"p{(good + failures) % probes}", True)
+        failures += 1
+
+    assert failures == (4 if probes > 1 and not good else 3)

@@ -105,8 +105,8 @@ def test_memory_is_bounded() -> None:
     ("one", "other"),
     [
         ("timeout after 30s", "Timeout after 1000s"),
-        ("no such file: '/tmp/a b.txt'", "no such file: '/x/y'"),
-        ("can't open /tmp/a.txt", "can't open /var/lib/x/y.db"),
+        ("no such file: '/data/a b.txt'", "no such file: '/x/y'"),
+        ("can't open /data/a.txt", "can't open /var/lib/x/y.db"),
         ('key "ann" missing', 'key "bob smith" missing'),
         ("5f0c9e0e-8a3c-4f0e-9f4e-2b1d7c9e0a11 lost", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee lost"),
         ("at 0x7f3a1c, line 12", "at 0xdeadbeef1, line 9"),
