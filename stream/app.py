@@ -102,6 +102,10 @@ def create_app(settings: Settings, worker: Worker, instance: str) -> App:
     async def revoked(*_: Any, **__: Any) -> None:
         await worker.revoke()
 
+    @app.on_before_shutdown.connect
+    async def ending(*_: Any, **__: Any) -> None:
+        await worker.stop()  # an end revokes nothing
+
     return app
 
 

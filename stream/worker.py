@@ -153,9 +153,12 @@ class Worker:
             task.add_done_callback(_ended)
 
     async def stop(self) -> None:
+        """Save what was applied, then close; only while batches are still let finish, never cancelled."""
+        await self.revoke()
+        # Not earlier: a save that is cancelled between two records would leave cells out of the next.
         for task in self._tasks:
             task.cancel()
-        await self.revoke()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for producer in (self._producer, self._saver):
             if producer is not None:
                 await producer.stop()

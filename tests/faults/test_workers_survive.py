@@ -10,18 +10,21 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 
+from ingest import codec
 from ingest.broker import Broker
 from ingest.keys import Keys
 from ingest.reading import reader
+from ingest.records import Src
 from ingest.settings import Settings
-from ingest.topics import CONTROL, EVENTS, PARTITIONS
+from ingest.topics import CONTROL, EVENTS, INBOX, PARTITIONS
 from stream import checkpoint, replay
 from stream.watchdog import ENDING_SECONDS, UNKNOWN_SECONDS
 from tests.workers import Poured, Processes, pour, verified
-from tracefuse import control
+from tracefuse import control, wire
 from tracefuse.control import Command
 
 pytestmark = pytest.mark.kafka
@@ -149,6 +152,54 @@ def test_a_worker_ends_when_it_is_told(stack: Stack, tmp_path: Path) -> None:
         processes.stop()
 
     assert ended == os.EX_TEMPFAIL, processes.log("w1")
+
+
+class Said(msgspec.Struct):
+    """Of a record in the inbox, what it was computed from."""
+
+    src: Src
+
+
+async def said(settings: Settings) -> dict[int, int]:
+    """The last offset of each events partition from which something stands in the inbox."""
+    found: dict[int, int] = {}
+    for _, value, headers in await records(settings, INBOX):
+        if dict(headers).get(wire.KIND) != codec.INBOX:
+            continue
+        for line in codec.lines(value):
+            _, number, offset, _, _ = msgspec.json.decode(line, type=Said).src
+            found[number] = max(offset, found.get(number, -1))
+    return found
+
+
+def test_a_worker_that_ends_leaves_nothing_to_repeat(stack: Stack, tmp_path: Path) -> None:
+    """Told to end before its first save is due, it saves all that it has told others."""
+    settings, keys = stack
+    processes = Processes(settings, tmp_path)
+
+    async def play() -> None:
+        until = asyncio.Event()
+        pouring = asyncio.create_task(pour(settings, keys, 6, until))
+        await asyncio.sleep(3.0)
+        until.set()
+        await pouring
+        processes.start("w1")
+        while not await said(settings):
+            assert processes.running["w1"].poll() is None, processes.log("w1")
+            await asyncio.sleep(0.05)
+
+    try:
+        asyncio.run(play())
+    finally:
+        processes.stop()
+    told = asyncio.run(said(settings))
+    readers = asyncio.run(checkpoint.read(settings.bootstrap, told, keys.state_key))
+    saved = {number: readers[number].saved(EVENTS, number) for number in told}
+
+    assert len(told) > PARTITIONS / 2
+    for number, offset in told.items():
+        one = saved[number]
+        assert one is not None and one.marker.offset >= offset, (number, offset)
 
 
 @pytest.mark.parametrize(("worker", "ends"), [("forgotten", True), ("unwatched", False)])
