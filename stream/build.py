@@ -53,6 +53,8 @@ _DECIDING = (
     (stream, "firsts.py"),
     (stream, "granting.py"),
     (stream, "handing.py"),
+    (stream, "ping_pong.py"),
+    (stream, "results.py"),
     (stream, "hindering.py"),
     (stream, "holding.py"),
     (stream, "inheriting.py"),

@@ -15,9 +15,8 @@ from stream import (
     changed,
     claiming,
     firsts,
-    handing,
-    holding,
     leaking,
+    ping_pong,
     planning,
     preceding,
     progressing,
@@ -32,6 +31,7 @@ from stream import (
 from stream.agent_state import AgentState
 from stream.breaker import Slowed, Tripped
 from stream.finding import Finding
+from tracefuse import verdicts
 
 MICRO = 1_000_000
 
@@ -59,7 +59,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
 
 def _call_rate(agent: AgentState, step: Step) -> Iterator[Finding]:
     """Calls of an access class, by the caps that somebody set."""
-    if holding.waited(agent, step):
+    if _waited(agent, step):
         return  # a person was asked meanwhile: it is the same call
     access = agent.file.access(step.tool)
     caps = agent.file.limits.get(access)
@@ -70,6 +70,14 @@ def _call_rate(agent: AgentState, step: Step) -> Iterator[Finding]:
     if rate.fires:
         words = sentences.call_rate(access, rate.evidence())
         yield Finding("call_rate", words, rate.evidence(), "agent", Tripped(auto_close=True))
+
+
+def _waited(agent: AgentState, step: Step) -> bool:
+    """Whether a call asks anew after it had to wait for a person: by our own word, not by its count."""
+    if not step.again or step.held is None:
+        return False
+    before = agent.verdicts.get(f"{step.step_id}/{step.held.attempt - 1}")
+    return before is not None and verdicts.decode(before).word == "needs_approval"
 
 
 def _taint(agent: AgentState, step: Step) -> Iterator[Finding]:
@@ -124,7 +132,7 @@ def on_complete(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.action == "llm":
         changed.called(agent, step)
     yield from _repetition(agent, step)
-    yield from handing.passed(step)
+    yield from ping_pong.passed(step)
     yield from progressing.called(agent, step)
     yield from _money(agent, step)
     yield from spending.prices(agent, step)
@@ -140,7 +148,7 @@ def _of_probe(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.action == "llm":
         changed.called(agent, step)
     yield from _repetition(agent, step)
-    yield from handing.passed(step)
+    yield from ping_pong.passed(step)
     yield from _money(agent, step)
 
 

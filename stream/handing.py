@@ -1,16 +1,10 @@
-"""Handoffs of a trace: what each is about, and whether agents hand the same to and fro. Pure."""
+"""Handoffs of a trace: what makes two of them the same. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
-from detectors import PingPong
 from ingest.records import Step
-from stream import sentences
-from stream.breaker import Tripped
-from stream.finding import Finding
 from tracefuse.events import Event
-
-NAME = "ping_pong"
 
 
 def handed(event: Event, step: Step, calls: Sequence[str]) -> str:
@@ -22,18 +16,3 @@ def handed(event: Event, step: Step, calls: Sequence[str]) -> str:
     ]
     about = "\n".join((event.agent_id, to, event.args_hash, last, *thoughts))
     return blake2b(about.encode(errors="replace"), digest_size=4).hexdigest()
-
-
-def passed(step: Step) -> Iterator[Finding]:
-    """A handoff that came before: three times warn, four stop."""
-    if step.crew is None:
-        return
-    game = PingPong()
-    game.update(max(step.crew.repeats, step.crew.count), step.agents)
-    if not game.fires and not game.warns:
-        return
-    evidence = game.evidence() | {"period": step.crew.period}
-    words = sentences.ping_pong(evidence)
-    event = Tripped(auto_close=False) if game.fires else None
-    target = "run" if game.fires else None
-    yield Finding(NAME, words, evidence, target, event, warning=game.warns)  # type: ignore[arg-type]

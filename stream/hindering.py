@@ -1,4 +1,4 @@
-"""Calls that others may stand in the way of: from the result's event to what correlate is told. Pure.
+"""Failed calls that others may have stood in the way of: correlate is told of each. Pure.
 
     SDK: class of the error ──► join: on the step ──► detect: one line to correlate ──► `contention`
 
@@ -11,19 +11,9 @@ from ingest.topics import FLEET
 from stream.agent_state import AgentState
 from stream.outputs import Line
 from stream.saying import Saying
-from tracefuse.events import Event
-from tracefuse.hindrances import KINDS, hindrance
 
 NAME = "contention"
 ROUTES_MAX = 4  # of one agent's owner
-
-
-def told(step: Step, event: Event) -> None:
-    """Put the class of an error on the step; of an older SDK only the error's name tells one."""
-    if step.status != "error":
-        return
-    kind = event.sketches.get("hindered")
-    step.hindered = kind if kind in KINDS else hindrance(step.error_type)
 
 
 def failed(agent: AgentState, step: Step, saying: Saying) -> None:

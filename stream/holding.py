@@ -69,14 +69,6 @@ def answer(agent: AgentState, step: Step, now: float, src: Src) -> Held:
     return Held(verdict, ruling)
 
 
-def waited(agent: AgentState, step: Step) -> bool:
-    """Whether a call asks anew after it had to wait for a person: by our own word, not by its count."""
-    if not step.again or step.held is None:
-        return False
-    before = agent.verdicts.get(f"{step.step_id}/{step.held.attempt - 1}")
-    return before is not None and verdicts.decode(before).word == "needs_approval"
-
-
 def ended(agent: AgentState, step: Step, now: float) -> None:
     """A call has completed, held or not: settle what it cost, or release what was set aside for it."""
     run = agent.runs.get(step.trace_id)

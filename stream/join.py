@@ -12,7 +12,7 @@ from detectors.exact_loop import remember, repetition
 from ingest import codec
 from ingest.records import Ack, Alive, Asked, Loop, Ref, Run, RunTotals, Src, Step
 from ingest.topics import DLQ, EVENTS, INBOX, QUARANTINE
-from stream import hindering, returned
+from stream import results
 from stream.accounting import checked, concluded, settled
 from stream.authenticity import authentic
 from stream.dead_letters import letter
@@ -239,8 +239,8 @@ class Join:
             member.conduct.did(step, event.source)
         loop = self._count(member, step, event, told)
         if step.action == "tool" and step.status != "not_run":
-            returned.told(step, event)
-            hindering.told(step, event)
+            results.returned(step, event)
+            results.hindered(step, event)
         self._write(step, member.totals, loop)
 
     def _count(self, member: Member, step: Step, event: Event, told: bool) -> Loop | None:

@@ -6,32 +6,14 @@
 Neither holds a word of the result: names of fields are the declaration's, kinds are keyed hashes.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from detectors import MalformedResult, NewTemplate
-from ingest.records import Form, Step
+from ingest.records import Step
 from stream import sentences
 from stream.agent_state import ToolState
 from stream.finding import Finding
-from tracefuse.events import Event
-from tracefuse.forms import PATH_MAX, WORDS
-
-TEMPLATE_CHARACTERS = 16
-_FOREIGN = re.compile(r"[^\w.\[\]*$-]")  # in names that a tool's server may have chosen
-
-
-def told(step: Step, event: Event) -> None:
-    """Put what an event tells of its result on the step; what no SDK would send is none."""
-    template = event.sketches.get("template")
-    if isinstance(template, str) and len(template) <= TEMPLATE_CHARACTERS:
-        step.template = template
-    form = event.sketches.get("form")
-    if form == []:
-        step.form = Form()
-    elif isinstance(form, list) and list(map(type, form)) == [str, str] and form[0] in WORDS:
-        step.form = Form(form[0], _FOREIGN.sub("?", form[1][:PATH_MAX]))
 
 
 def malformed(tool: ToolState, step: Step) -> Iterator[Finding]:
