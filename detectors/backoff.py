@@ -101,10 +101,11 @@ class Backoff:
         for i in range(1, len(symbols)):
             a, b, x = symbols[i - 2] if i > 1 else BEGIN, symbols[i - 1], symbols[i]
             for owner in owners:
-                self._count(_key(owner, 0, 0, 0), x)
-                self._count(_key(owner, 1, 0, b), x)
+                root = owner << 14  # as `_key` makes them, without its call
+                self._count(root, x)
+                self._count(root | 1 << 12 | b, x)
                 if i > 1:
-                    self._count(_key(owner, 2, a, b), x)
+                    self._count(root | 2 << 12 | a << 6 | b, x)
         while len(self._cells) > _CELLS_MAX:
             self._halve()
 
@@ -138,10 +139,11 @@ class Backoff:
     def _p(self, context: tuple[int, int], x: int, task: int) -> float:
         (a, b), cells, tallies = context, self._cells, self._tallies
         prob = 1.0 / (tallies[0][1] + 1) if tallies else 1.0
+        last, deep = 1 << 12 | b, 2 << 12 | a << 6 | b
         for owner in (0, task) if task else (0,):
             root = owner << 14
             # As `_key` makes them, without its call.
-            for key in (root, root | 1 << 12 | b, root | 2 << 12 | a << 6 | b):
+            for key in (root, root | last, root | deep):
                 tally = tallies.get(key)
                 if tally is None:
                     break
@@ -155,9 +157,12 @@ class Backoff:
         cell = context << 6 | x
         count = self._cells.get(cell, 0)
         self._cells[cell] = count + 1
-        tally = self._tallies.setdefault(context, [0, 0])
+        tally = self._tallies.get(context)
+        if tally is None:
+            tally = self._tallies[context] = [0, 0]
         tally[0] += 1
-        tally[1] += not count
+        if not count:
+            tally[1] += 1
 
     def _halve(self) -> None:
         """Forget half of everything. A context never outlives the shorter one that holds it."""

@@ -185,7 +185,10 @@ class LastMinute:
             self.marked += 1
 
     def _drop(self, steps: int) -> None:
-        for slot in ((self._latest + step) % BUCKETS for step in range(1, steps + 1)):
-            self.count -= self._counts[slot]
-            self.marked -= self._marks[slot]
-            self._counts[slot] = self._marks[slot] = 0
+        counts, marks = self._counts, self._marks
+        for bucket in range(self._latest + 1, self._latest + 1 + steps):
+            slot = bucket % BUCKETS
+            if counts[slot]:  # else nothing is marked there, either
+                self.count -= counts[slot]
+                self.marked -= marks[slot]
+                counts[slot] = marks[slot] = 0

@@ -6,6 +6,7 @@ Shared by detectors whose raw scores have no scale of their own (distances, resi
 from array import array
 from bisect import bisect_left, insort
 from math import exp, fsum, log10
+from struct import Struct
 from typing import Any
 
 from detectors.base import QUANTILES, rounded
@@ -16,6 +17,8 @@ _SHAPE_MAX = 0.5  # moments of a generalized Pareto exist below it; 0 at least: 
 SURPRISE_MAX = 8.0
 """-log10 p stops here: one in a hundred million is as far as a fit to 250 scores may be stretched."""
 _STORABLE = 3e38  # single precision ends there
+_single = Struct("f")
+_pack, _unpack = _single.pack, _single.unpack
 
 
 class ConformalTail:
@@ -98,16 +101,16 @@ class ConformalTail:
         return {name: rounded(self._ranked[round(q * last)]) for name, q in QUANTILES.items()}
 
     def _judge(self, value: float) -> float:
-        return self._surprise(value) if len(self._order) >= self.warm else 0.0
-
-    def _surprise(self, value: float) -> float:
         ranked, kept = self._ranked, len(self._ranked)
+        if kept < self.warm:
+            return 0.0
         above = kept - bisect_left(ranked, value)
         tail = max(_TAIL_MIN, int(_SHARE * kept))
         p = (1 + above) / (1 + kept)
-        if above < tail:
-            level = ranked[kept - tail - 1]
-            p = self._beyond(value - level, [v - level for v in ranked[kept - tail :]]) or p
+        if above >= tail:  # nearly always; far from both bounds
+            return rounded(-log10(p))
+        level = ranked[kept - tail - 1]
+        p = self._beyond(value - level, [v - level for v in ranked[kept - tail :]]) or p
         return rounded(min(max(-log10(max(p, 1e-300)), 0.0), SURPRISE_MAX))
 
     def _beyond(self, excess: float, excesses: list[float]) -> float | None:
@@ -115,7 +118,7 @@ class ConformalTail:
         n = len(excesses)
         # Exactly rounded sums: the same on every build.
         mean = fsum(excesses) / n
-        variance = fsum((e - mean) ** 2 for e in excesses) / n
+        variance = fsum([(e - mean) ** 2 for e in excesses]) / n
         if excess <= 0 or variance <= 0:
             return None
         shape = min(max(0.5 * (1 - mean * mean / variance), 0.0), _SHAPE_MAX)
@@ -138,4 +141,5 @@ class ConformalTail:
 
 def stored(score: float) -> float:
     """A score as it is kept, in single precision: what is to be compared with kept ones must be so, too."""
-    return array("f", (min(score, _STORABLE),))[0]
+    kept: float = _unpack(_pack(_STORABLE if score > _STORABLE else score))[0]
+    return kept

@@ -4,12 +4,10 @@ from collections import deque
 from math import erfc, exp, log, log10, sqrt
 from statistics import NormalDist
 
-from river import stats
-
 from detectors.base import QUANTILES, Json, StatisticalDetector, rounded
+from detectors.moving import Moving
 from detectors.shrinkage import Normal
 
-_FADING = 0.01  # a memory of about 200 calls, the warm-up
 _CLIP = 5.0  # standard deviations; what is further out teaches no more than this
 _SPREAD_MIN = 0.05  # 5 %: a tool that always takes the same time must not alarm on a hair
 _SHORTEST = 1e-6  # events carry whole microseconds; below that a logarithm tells nothing
@@ -26,7 +24,7 @@ _Z = {name: NormalDist().inv_cdf(q) for name, q in QUANTILES.items()}
 class LatencyBaseline(StatisticalDetector):
     """Three of the last ten calls slower than all but one in ten thousand.
 
-    The logarithm of the duration is held against a moving mean and spread (river's EWMean, EWVar).
+    The logarithm of the duration is held against a moving mean and spread.
     It supposes one hump: give each size class of a tool its own detector. A tool that slows down
     over days is learnt, not found. Durations heavier in the tail than lognormal alarm more often. One that
     nobody knows is held against what its siblings let expect, in the measure in which they are alike.
@@ -55,8 +53,7 @@ class LatencyBaseline(StatisticalDetector):
 
     def __init__(self, quiet: int = 50) -> None:
         super().__init__(quiet)
-        self._mean = stats.EWMean(_FADING)
-        self._variance = stats.EWVar(_FADING)
+        self._usual = Moving()
         self._slow: deque[bool] = deque(maxlen=_OF_LAST)
         self._seconds = 0.0
         self._prior: Normal | None = None
@@ -79,7 +76,7 @@ class LatencyBaseline(StatisticalDetector):
         if self.n < self.n0:
             mean, variance = self._plain()
             return self._begun, rounded(mean), rounded(variance)
-        return self.n, rounded(self._mean.get()), rounded(max(self._variance.get(), 0.0))
+        return self.n, rounded(self._usual.mean), rounded(max(self._usual.variance, 0.0))
 
     def update(self, seconds: float) -> float:
         """Take the duration of one call; what is no finite number >= 0 is left out."""
@@ -98,8 +95,7 @@ class LatencyBaseline(StatisticalDetector):
             )  # what its siblings would call odd teaches nothing before it was said
         if self.n or self._prior is not None:
             value = within
-        self._mean.update(value)
-        self._variance.update(value)
+        self._usual.learn(value)
         self.n += 1
         if self.status == "live":
             self._prior = None
@@ -128,8 +124,7 @@ class LatencyBaseline(StatisticalDetector):
         """Mean of the logarithms and their spread: its own, or a beginner's blended with its siblings'."""
         prior = self._prior
         if prior is None or self.n >= self.n0:
-            # A difference of two means of squares can fall a rounding below 0.
-            return self._mean.get(), max(sqrt(max(self._variance.get(), 0.0)), _SPREAD_MIN)
+            return self._usual.mean, max(sqrt(max(self._usual.variance, 0.0)), _SPREAD_MIN)
         (mean, variance), n = self._plain(), self._begun
         known = n + prior.worth
         mean = (n * mean + prior.worth * prior.mean) / known

@@ -13,7 +13,7 @@ _NEW_KEPT = 8  # names that the agent never used, of one open run; the further o
 _RUNS = 256  # compared with; 3 x 4 bytes each in a checkpoint
 _RARE_BITS = log2(20)  # what comes one time in twenty is usual, however steady the other runs
 _RUNS_MIN = 25  # before it may alarm
-_SCORES = 3  # of a run, of which the rarest counts: so many chances to be rare
+_CHANCES = log10(3)  # scores of a run, of which the rarest counts: so many chances to be rare
 _NOBODY = "?"  # no tool is called so by its name alone
 
 
@@ -205,7 +205,7 @@ class SequenceSurprise(StatisticalDetector):
 
     @staticmethod
     def _rare(surprise: float) -> float:
-        return rounded(max(surprise - log10(_SCORES), 0.0))
+        return rounded(max(surprise - _CHANCES, 0.0))
 
     def _learn(self, walk: Walk, task: str) -> None:
         self.runs += 1

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from math import log1p, sqrt
+from typing import Any
 
-from river import base, stats
+from river import base
 
 from detectors.base import Json, StatisticalDetector, rounded
 from detectors.conformal_tail import ConformalTail, stored
+from detectors.moving import Moving
 
-_FADING = 0.01  # a memory of about 200 steps
 _CLIP = 5.0  # standard deviations; what is further out teaches no more than this
 _SPREAD_MIN = 0.25  # so that one rare flag isn't 6 deviations and drowns a tenfold cost
 _VARIANCE_MIN = _SPREAD_MIN**2
@@ -43,35 +44,18 @@ def step_features(
 
 
 class _Feature:
-    """What was normal of one feature. The hot loop of `StepVector`: one call a value."""
+    """A feature as earlier builds kept it: their checkpoints must be read, and then it is learnt anew."""
 
     __slots__ = ("mean", "n", "variance")
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.mean = stats.EWMean(_FADING)
-        self.variance = stats.EWVar(_FADING)
-
-    def take(self, value: float, learn: bool) -> float | None:
-        """Deviation of a value from what was normal, None for a feature without a say yet."""
-        z = None
-        if self.n >= _FEATURE_WARM:
-            mean, variance = self.mean.get(), self.variance.get()
-            spread = sqrt(variance) if variance > _VARIANCE_MIN else _SPREAD_MIN
-            z = min(max((value - mean) / spread, -_DEVIATION_MAX), _DEVIATION_MAX)
-            if z > _CLIP or z < -_CLIP:
-                value = mean + _CLIP * spread * (1 if z > 0 else -1)
-        if learn:
-            self.n += 1
-            self.mean.update(value)
-            self.variance.update(value)
-        return z
+    mean: Any
+    n: int
+    variance: Any
 
 
 class StepVector(StatisticalDetector, base.AnomalyDetector):
     """Distance of a step from the agent's usual ones, over all its features at once.
 
-    Each feature is held against its moving mean and spread (river's EWMean, EWVar). The
+    Each feature is held against its moving mean and spread. The
     fourth-power mean of the deviations lies between their mean square, which forgets one great
     deviation among many small ones, and their maximum, which a rare flag rules. It is calibrated by
     rank among the last 1,000, and beyond these by a fitted tail: how far an alarm passes all of them
@@ -112,7 +96,7 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
     def __init__(self, quiet: int = 100) -> None:
         super().__init__(quiet)
         self.p = 1.0
-        self._features: dict[str, _Feature] = {}
+        self._usual_of: dict[str, Moving] = {}
         self._tail = ConformalTail(_SCORES, warm=_SCORES)
         self._latest: dict[str, float] = {}
 
@@ -146,20 +130,29 @@ class StepVector(StatisticalDetector, base.AnomalyDetector):
 
     def _meet(self, x: Mapping[str, float]) -> None:
         """Make room for features not seen before; by name, whatever order they came in."""
-        features = self._features
+        features = self._usual_of
         if len(features) < _FEATURES_MAX and not x.keys() <= features.keys():
             for name in sorted(x.keys() - features.keys())[: _FEATURES_MAX - len(features)]:
-                features[name] = _Feature()
+                features[name] = Moving()
 
     def _take(self, x: Mapping[str, float], learn: bool) -> dict[str, float]:
         """Deviation of each feature that has a say, in the order the features were first seen."""
         found = {}
-        for name, feature in self._features.items():
+        for name, usual in self._usual_of.items():
             value = x.get(name)
-            if value is not None and -_VALUE_MAX <= value <= _VALUE_MAX:  # false for NaN
-                z = feature.take(value, learn)
-                if z is not None:
-                    found[name] = z
+            if value is None or not -_VALUE_MAX <= value <= _VALUE_MAX:  # NaN is not, either
+                continue
+            if usual.n >= _FEATURE_WARM:
+                mean = usual.mean
+                variance = usual.square - mean * mean
+                spread = sqrt(variance) if variance > _VARIANCE_MIN else _SPREAD_MIN
+                z = (value - mean) / spread
+                if not -_CLIP <= z <= _CLIP:
+                    z = min(max(z, -_DEVIATION_MAX), _DEVIATION_MAX)
+                    value = mean + _CLIP * spread * (1 if z > 0 else -1)
+                found[name] = z
+            if learn:
+                usual.learn(value)
         return found
 
     def _distance(self, deviations: Mapping[str, float]) -> float:

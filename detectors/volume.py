@@ -88,18 +88,21 @@ class Volume(StatisticalDetector):
     def update(self, now: float, calls: int = 1) -> float:
         """Count calls at `now`; a time before the newest counts as the newest."""
         self.n += 1
-        self._at = now = max(now, self._at)
-        self._since = min(self._since, now)
+        if now > self._at:
+            self._at = now
+        else:
+            now = self._at
+        if self.n == 1:
+            self._since = now
         score = 0.0
         for buckets in (self._minute, self._five):
             place = int(now // buckets.seconds)
             if place != buckets.place:
                 self._turn(buckets, place)
-            buckets.add(now, calls)
-            found = buckets.surprise()
+            found = buckets.take(now, calls)
             if found >= score:
                 score, self._odder = found, buckets
-        self.score = rounded(min(score, self.bounds[1])) if self.warm else 0.0
+        self.score = rounded(min(score, self.bounds[1])) if score and self.warm else 0.0
         self._decide(self.score >= self.threshold)
         return self.score
 
@@ -119,8 +122,11 @@ class Volume(StatisticalDetector):
                 if empty > until:
                     self._profile(first + 1 + until, 0.0, empty - until)
         begins = place * buckets.seconds
-        # The last minute lies in two hours where one ends: the busier one counts.
-        buckets.open(place, self._factor(begins), self._factor(begins - buckets.seconds))
+        factor = before = self._factor(begins)
+        if begins % _HOUR_SECONDS < buckets.seconds:
+            # The last minute lies in two hours where one ends: the busier one counts.
+            before = self._factor(begins - buckets.seconds)
+        buckets.open(place, factor, max(factor, before))
 
     def _factor(self, at: float) -> float:
         """How much the hour does, of what all hours do."""
@@ -133,8 +139,8 @@ class Volume(StatisticalDetector):
         """Learn minutes of one hour with so many calls each."""
         cell = _cell(minute * 60.0)
         mean = _Mean(_CELL_MEMORY, self._means[cell], self._seen[cell])
-        for one in (mean, self._base):
-            one.learn(calls, times)
+        mean.learn(calls, times)
+        self._base.learn(calls, times)
         self._means[cell], self._seen[cell] = mean.value, mean.seen
 
     def _facts(self) -> dict[str, Json]:
@@ -189,30 +195,35 @@ class _Buckets:
         self._level = self._upper = _PRIOR_MEAN  # of the open bucket; with its standard error
         self._size = 1.0  # of the negative binomial law: variance = mean + mean^2 / size
 
-    def open(self, place: int, factor: float, before: float) -> None:
-        """Begin a bucket whose mean is usually `factor` times that of all, behind one of another hour."""
+    def open(self, place: int, factor: float, busier: float) -> None:
+        """Begin a bucket of an hour with `factor` times the mean of all; judged by the `busier` one."""
         self.place, self.count, self._factor = place, 0, factor
         known = min(self.busy, self._mean.memory) + _PRIOR
         usual = max(self._mean.value, _MEAN_MIN)
-        self._level = mean = max(usual * max(factor, before), _MEAN_MIN)
+        self._level = mean = max(usual * busier, _MEAN_MIN)
         wide = max(self._moment.value / usual**2 - 1, 0.0)
         wide += sqrt(2 / known) * (wide + 1 / mean)
         self._upper = mean + sqrt((mean * mean * wide + mean) / known)
         self._size = 1 / wide
 
-    def add(self, now: float, calls: int) -> None:
-        """Count calls."""
-        slot = int(now // (self.seconds / _SLOTS))
+    def take(self, now: float, calls: int) -> float:
+        """Count calls; -log10 of the chance of so many recent ones or more, 0 while too little is known."""
+        slot, slots = int(now // (self.seconds / _SLOTS)), self._slots
         if slot >= self._slot + _SLOTS:
-            self._slots, self.recent, self._slot = [0] * _SLOTS, 0, slot
+            slots = self._slots = [0] * _SLOTS
+            self.recent, self._slot = 0, slot
         elif slot > self._slot:
-            for gone in range(self._slot + 1, slot + 1):
-                self.recent -= self._slots[gone % _SLOTS]
-                self._slots[gone % _SLOTS] = 0
+            for over in range(self._slot + 1, slot + 1):
+                gone = over % _SLOTS
+                self.recent -= slots[gone]
+                slots[gone] = 0
             self._slot = slot
-        self._slots[slot % _SLOTS] += calls
+        slots[slot % _SLOTS] += calls
         self.recent += calls
         self.count += calls
+        if self.recent > self._upper and self.busy >= _BUSY_MIN:
+            return self._bound(self.recent)
+        return 0.0
 
     def close(self) -> float:
         """Learn the open bucket; the calls that were learnt of it."""
@@ -230,21 +241,17 @@ class _Buckets:
         self._mean.learn(0.0, buckets)
         self._moment.learn(0.0, buckets)
 
-    def surprise(self) -> float:
-        """-log10 of the chance of so many recent calls or more; 0 while too little is known."""
-        known = self.busy >= _BUSY_MIN
-        return self._bound(self.recent) if known and self.recent > self._upper else 0.0
-
     def _bound(self, calls: int) -> float:
         """The law's term at `calls` and a geometric series above all the others: a few % too likely."""
         mean, size = self._upper, self._size
         if calls <= mean:
             return 0.0
-        falls = max((calls + size) / (calls + 1), 1.0) * mean / (mean + size)
+        whole = mean + size
+        falls = max((calls + size) / (calls + 1), 1.0) * mean / whole
         if falls >= 1:
             return 0.0
         term = lgamma(calls + size) - lgamma(calls + 1) - lgamma(size)
-        term += size * log(size / (mean + size)) + calls * log(mean / (mean + size))
+        term += size * log(size / whole) + calls * log(mean / whole)
         return max((log(1 - falls) - term) / _LOG10, 0.0)
 
     def _rare(self, surprise: float) -> int:

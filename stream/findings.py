@@ -157,6 +157,8 @@ def _repetition(agent: AgentState, step: Step) -> Iterator[Finding]:
     if step.loop is None or (declared is not None and declared.poll):
         return
     done = max(step.loop.repeats, step.loop.count)
+    if done < ExactLoop.threshold - 1:
+        return
     evidence = {
         "observed": done, "score": float(done), "threshold": ExactLoop.threshold,
         "period": step.loop.period, "repeats": step.loop.repeats, "count": step.loop.count,
@@ -165,7 +167,7 @@ def _repetition(agent: AgentState, step: Step) -> Iterator[Finding]:
     words = sentences.exact_loop(step.tool, evidence)
     if done >= ExactLoop.threshold:
         yield Finding("exact_loop", words, evidence, "run", Tripped(auto_close=False))
-    elif done == ExactLoop.threshold - 1:
+    else:
         yield Finding("exact_loop", words, evidence, warning=True)
 
 

@@ -6,8 +6,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
+from river import stats
 
-from detectors import Detector, LatencyBaseline
+from detectors import Detector, LatencyBaseline, step_vector
 from stream.agent_cells import Cells, upgraded
 from stream.agent_state import AgentState, new_agent
 from stream.breaker import Breaker, Forced, State, step
@@ -91,6 +92,21 @@ def test_a_detector_with_other_insides_learns_anew() -> None:
     assert again.latency.n == seen
     assert (again.usual_latency.n, again.usual_latency.quiet) == (0, 7)
     assert "gone_since" not in vars(again.usual_latency)
+
+
+def test_features_of_steps_kept_as_before_are_read_and_learnt_anew() -> None:
+    """A checkpoint of a build that kept river's estimators must end no worker, nor leave half a state."""
+    agent = lived()
+    vector = next(iter(agent.vectors.values()))
+    feature = step_vector._Feature()
+    feature.n, feature.mean, feature.variance = 300, stats.EWMean(0.01), stats.EWVar(0.01)
+    del vars(vector)["_usual_of"]
+    vars(vector)["_features"] = {"duration": feature}
+    loaded = Cells(NEW).load(Cells(OLD).dump(agent))
+    again = next(iter(loaded.vectors.values()))
+
+    assert vector.n > 0
+    assert (again.n, again.update({"duration": 1.0})) == (0, 0.0)
 
 
 def test_a_stop_and_what_was_spent_outlive_an_upgrade() -> None:
