@@ -74,6 +74,7 @@ _DECIDING = (
     (stream, "probing.py"),
     (stream, "progress.py"),
     (stream, "progressing.py"),
+    (stream, "ranking.py"),
     (stream, "registering.py"),
     (stream, "remembering.py"),
     (stream, "returned.py"),

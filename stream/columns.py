@@ -154,6 +154,7 @@ _SIGNALS = (
         "signal_id", "tenant", "agent_id", "trace_id", "step_id", "tool", "detector",
         "evidence_class", "severity", "action", "status", "score", "threshold", "sentence",
         "first_event", "last_event", "scope", "cmd_id", "model", "bundle", "why", "owasp", "atlas",
+        "rank",
     )
     | _whole("n")
     | _json("evidence")
@@ -164,7 +165,7 @@ _INCIDENTS = _same(
     "incident_id", "tenant", "agent_id", "status", "severity", "title", "sentence", "detector",
     "action", "scope", "cmd_id", "trace_id", "signal_id", "first_event", "last_event", "owner",
     "routes", "why", "owasp", "atlas", "candidate_agent", "candidate_step", "candidate_share",
-    "node", "children", "parent", "muted",
+    "node", "children", "parent", "muted", "rank",
 ) | _milliseconds("opened_at")  # fmt: skip
 
 _VERDICT = (

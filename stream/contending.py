@@ -12,7 +12,7 @@ import msgspec
 
 from detectors import CATALOGUE, Contention
 from ingest.records import Hindered, Incident, Src
-from stream import alarm
+from stream import alarm, ranking
 from stream.partition import Partition
 from stream.rooms import Room
 from stream.sentences import fleet as sentences
@@ -106,4 +106,5 @@ class Contending:
             last_event=met[-1].event_id, owner=fact.owner, routes=list(routes)[:ROUTES_MAX],
             why=kind.why, owasp=list(kind.owasp), atlas=list(kind.atlas),
             opened_at=round(self._partition.now, 3), node=f"tool:{fact.tool}",
+            rank=ranking.fact(entry.severity),
         )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 from ingest import codec
 from ingest.records import Reopened, Run, Signal, Src, Step, Summary
 from ingest.topics import FLEET, INBOX, SIGNALS
-from stream import alarm
+from stream import alarm, ranking
 from stream.agent_state import AgentState
 from stream.outputs import Line, Output
 from tracefuse import wire
@@ -71,7 +71,8 @@ class Saying:
                 said |= {"model": step.model, "bundle": step.bundle}
         signal = Signal(
             src=src, signal_id=name("sig", src), tenant=agent.tenant,
-            agent_id=agent.agent_id, at=round(self.now, 3), **alarm.completed(said),
+            agent_id=agent.agent_id, at=round(self.now, 3), rank=ranking.rank(said),
+            **alarm.completed(said),
         )  # fmt: skip
         key = wire.agent_key(agent.tenant, agent.agent_id)
         self.put(Line(SIGNALS, key, codec.SIGNALS, codec.encode(signal)))

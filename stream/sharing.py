@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ingest.records import Incident, Signal, Src
-from stream import alarm
+from stream import alarm, ranking
 from stream.brake import PREFIX as BRAKE
 from stream.brake import TenantState
 from stream.partition import Partition
@@ -139,6 +139,7 @@ class Sharing:
             routes=list(dict.fromkeys(routes))[:ROUTES_MAX], why=kind.why,
             owasp=list(kind.owasp), atlas=list(kind.atlas), opened_at=round(now, 3),
             node=name, children=[incident_id for _, incident_id in state.window.values()],
+            rank=ranking.fact("high"),
         )  # fmt: skip
         for one in (*held, child):
             one.parent, one.muted = whole.incident_id, set(one.routes) <= set(whole.routes)

@@ -26,6 +26,7 @@ LABELS = ("real", "false", "expected", "none")
 LIST = """
 SELECT
     i.incident_id AS incident, i.tenant AS tenant, i.agent_id AS agent_id, i.severity AS severity,
+    i.rank AS rank,
     i.detector AS detector, i.sentence AS sentence, i.opened_at AS at, l.label AS label,
     l.person AS by
 FROM (SELECT * FROM incidents WHERE status = 'open' LIMIT 1 BY incident_id) AS i
@@ -34,7 +35,8 @@ LEFT JOIN incident_labels AS l
 WHERE ({agent:String} = '' OR (i.tenant = {tenant:String} AND i.agent_id = {agent:String}))
     AND ({detector:String} = '' OR i.detector = {detector:String})
     AND ({label:String} = '' OR l.label = if({label:String} = 'none', '', {label:String}))
-ORDER BY i.opened_at DESC
+    AND ({risk:String} = '' OR has(i.owasp, {risk:String}))
+ORDER BY if({worst:Bool}, i.rank, 0) DESC, i.opened_at DESC
 LIMIT {most:UInt32}
 """
 ONE = "SELECT raw FROM incidents WHERE incident_id = {incident:String} AND status = 'open' LIMIT 1"
@@ -65,7 +67,7 @@ ORDER BY i.opened_at
 LIMIT {most:UInt32}
 """
 EXPORT_MAX = 1000  # cases of one file: 50 MB at most
-COLUMNS = ("at", "incident", "agent", "severity", "detector", "label", "sentence")
+COLUMNS = ("at", "incident", "agent", "severity", "rank", "detector", "label", "sentence")
 
 
 class NoSuchIncident(TracefuseError):
@@ -78,6 +80,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listed.add_argument("--agent", default="", metavar="TENANT/AGENT", help="only this one")
     listed.add_argument("--detector", default="", metavar="NAME", help="only this one")
     listed.add_argument("--label", default="", choices=LABELS, help="none: not judged yet")
+    listed.add_argument(
+        "--risk", default="", metavar="ID", help="only this one of OWASP's, as ASI01"
+    )
+    listed.add_argument("--worst", action="store_true", help="by rank: severity, then certainty")
     show = what.add_parser("show", help="one incident, and what was said of it")
     show.add_argument("incident", metavar="INCIDENT")
     judge = what.add_parser("judge", help="say whether it was right; signed, and on record")
@@ -113,7 +119,7 @@ def _list(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     tenant, agent = agent_of(options.agent) if options.agent else ("", "")
     asked = {
         "tenant": tenant, "agent": agent, "detector": options.detector, "label": options.label,
-        "most": LIST_MAX,
+        "risk": options.risk, "worst": options.worst, "most": LIST_MAX,
     }  # fmt: skip
     with client(settings) as connected:
         found = connected.query(LIST, parameters=asked).named_results()

@@ -37,6 +37,7 @@ class Signal(msgspec.Struct, tag="signal", gc=False, kw_only=True, omit_defaults
     atlas: list[str] = []  # techniques that would leave the same trace
     model: str = ""
     bundle: str = ""
+    rank: float = 0.0  # its place among alarms of all detectors: severity, then certainty
 
 
 class Acknowledged(msgspec.Struct, tag="ack", gc=False, kw_only=True, omit_defaults=True):
@@ -118,3 +119,4 @@ class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defa
     ] = []  # incidents that a node's was made of; later ones name it as their parent
     parent: str = ""
     muted: bool = False  # stored, and told to nobody: its parent says it
+    rank: float = 0.0  # its signal's: what to look at first

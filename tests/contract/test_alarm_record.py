@@ -14,6 +14,7 @@ from ingest.records import Signal, Step
 from stream.agent_state import new_agent
 from stream.commanding import Commanding
 from stream.finding import Finding
+from stream.ranking import SEVERITIES
 from stream.saying import Saying
 from stream.withholding import Withholding
 from tests.contract.test_detectors import CASES, play, stream
@@ -58,6 +59,7 @@ def test_each_signal_is_a_whole_alarm_record(detector: str) -> None:
     assert signal.why == FAILURES[detector].why
     assert set(signal.owasp) and set(signal.owasp) <= set(ASI)
     assert set(signal.atlas) and set(signal.atlas) <= set(ATLAS)
+    assert 0 < signal.rank - SEVERITIES.index(signal.severity) < 1
     assert len(json.dumps(signal.evidence)) < 1500
 
 

@@ -149,6 +149,10 @@ def test_a_person_judges_an_incident(stack: Stack, capsys: pytest.CaptureFixture
     listed = said("list", "--agent", "acme/refunds", "--label", "false")
     assert [(row["incident"], row["by"]) for row in listed] == [(incident, "ann")]
     assert said("list", "--label", "none") == []
+    worst = said("list", "--worst", "--risk", "ASI08")
+    assert incident in {row["incident"] for row in worst}
+    assert [row["rank"] for row in worst] == sorted((row["rank"] for row in worst), reverse=True)
+    assert incident not in {row["incident"] for row in said("list", "--risk", "ASI01")}
 
     report = asyncio.run(verified(stack.settings, stack.keys))
     assert report.exit_code == replay.SAME, report.differences

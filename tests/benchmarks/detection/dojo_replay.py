@@ -12,6 +12,8 @@ from ingest.agent_file import Access, AgentFile, Owner, Tool
 from ingest.records import Fact, Step
 from ingest.simulate.recorded import Line, identifier
 from ingest.topics import INBOX
+from stream import ranking
+from stream.alarm import failure
 from stream.outputs import Answer, Output
 from stream.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, found, signals
@@ -30,7 +32,10 @@ _READS = re.compile(r"(get|read|list|search|find|view|check|show|fetch|look)([_.
 
 
 class Alarm(NamedTuple):
-    """One alarm in the form of the scorer; `p` against the warm-up's runs, 1 before there are any."""
+    """One alarm in the form of the scorer; `p` against the warm-up's runs, 1 before there are any.
+
+    `score` is the product's rank, common to all detectors; `own` is what the detector itself said.
+    """
 
     trace_id: str
     span_id: str
@@ -39,6 +44,8 @@ class Alarm(NamedTuple):
     on: str
     detector: str
     p: float
+    own: float = 0.0
+    risks: tuple[str, ...] = ()  # OWASP's ids
 
 
 class Told:
@@ -51,13 +58,6 @@ class Told:
 
     def event(self, line: Line) -> Event:
         """The event of a line, with the evidence that the SDK takes of its text."""
-        witness = self._witnesses.get(line.agent_id)
-        if witness is None:
-            who = Identity(
-                tenant=TENANT, agent_id=line.agent_id, environment="dev", bundle="",
-                boot_id=identifier(16, line.agent_id),
-            )  # fmt: skip
-            witness = self._witnesses[line.agent_id] = Witness(who, KEY)
         self.seq += 1
         name = NAMES.get(line.type, f"x.{line.type}")
         call = line.span_id if name == "tool.request" else line.parent_span_id or ""
@@ -72,7 +72,27 @@ class Told:
             draft.extra = {"status": "error", "error_type": kind, "error_text": line.error}
         else:
             draft.body = line.result if name == "tool.result" else line.text
-        return witness.event(draft, self.seq)
+        return self._witness(line.agent_id).event(draft, self.seq)
+
+    def point(self, name: str, line: Line) -> Event:
+        """Where the run of a line's agent begins or ends: what the SDK says around the lines."""
+        self.seq += 1
+        draft = Draft(
+            name, self.run, identifier(16, line.trace_id, line.agent_id, name),
+            int(line.timestamp * 1e6) + self.seq,
+        )  # fmt: skip
+        draft.extra = {"status": "ok"} if name == "run.end" else {}
+        return self._witness(line.agent_id).event(draft, self.seq)
+
+    def _witness(self, agent: str) -> Witness:
+        witness = self._witnesses.get(agent)
+        if witness is None:
+            who = Identity(
+                tenant=TENANT, agent_id=agent, environment="dev", bundle="",
+                boot_id=identifier(16, agent),
+            )  # fmt: skip
+            witness = self._witnesses[agent] = Witness(who, KEY)
+        return witness
 
 
 def files(runs: Iterable[list[Line]]) -> list[AgentFile]:
@@ -89,10 +109,14 @@ def files(runs: Iterable[list[Line]]) -> list[AgentFile]:
 class Replay:
     """Recorded runs through the pure cores, line by line; writes wait for their verdict.
 
-    What a call that was held back would have returned is not sent: it did not run.
+    What a call that was held back would have returned is not sent: it did not run. What is found when a
+    run has ended is told at its last line.
+
+    Time is the recording's within a run; `pause` seconds go by before the next one begins.
     """
 
-    def __init__(self, of: list[AgentFile]) -> None:
+    def __init__(self, of: list[AgentFile], pause: float = 0.0) -> None:
+        self.pause = pause
         self.files = {file.agent: file for file in of}
         self.pipe = Pipe()
         self.pipe.tell(*(sealed(file, REGISTRY) for file in of))
@@ -102,8 +126,13 @@ class Replay:
     def play(self, trace: list[Line]) -> list[Alarm]:
         """One run; what each of its lines raised."""
         told, alarms, refused = Told(trace), list[Alarm](), set[str]()
+        agents = {line.agent_id: line for line in trace}
+        self.pipe.now += self.pause
+        shift = self.pipe.now - trace[0].timestamp
+        for line in agents.values():
+            self.pipe.send(told.point("run.start", line))
         for line in trace:
-            self.pipe.now += 1.0
+            self.pipe.now = max(self.pipe.now, shift + line.timestamp)
             begun = time.perf_counter_ns()
             event = told.event(line)
             self.sdk_us.append((time.perf_counter_ns() - begun) / 1e3)
@@ -122,6 +151,9 @@ class Replay:
             if verdict is not None and verdict.word not in GOES_ON:
                 refused.add(event.call_id)
             alarms += self._alarms(line, out, verdict)
+        for line in agents.values():
+            self.pipe.facts.clear()
+            alarms += self._alarms(trace[-1], self.pipe.send(told.point("run.end", line)), None)
         return alarms
 
     def _access(self, line: Line) -> Access:
@@ -130,20 +162,28 @@ class Replay:
 
     def _alarms(self, line: Line, out: list[Output], verdict: Verdict | None) -> Iterator[Alarm]:
         """What was said at one line. A step-up counts where a call was held back for it."""
-        asks = verdict is not None and verdict.gate == "signals" and "tainted" in verdict.reason
-        score = 0.0
+        held = verdict is not None and verdict.gate == "signals"
+        asks, score = held and verdict is not None and "tainted" in verdict.reason, 0.0
+        rank = 0.0
         for one in signals(out):
             if one.detector == "tainted_argument":
-                score = one.score
+                score, rank = one.score, one.rank
+                asks = asks or (held and one.action == "step-up")  # another's word came first
             elif one.detector in CATALOGUE:
-                yield alarm(line, one.score, one.action, one.detector)
+                yield alarm(line, one.rank, one.action, one.detector, one.score)
         facts: list[Fact] = found(self.pipe.facts, INBOX, Fact)
         for fact in facts:
             if isinstance(fact, Step) and fact.provenance is not None and not score:
                 score = _quiet(fact, self._access(line))  # below every mark; the ranking needs it
         if asks or score:
             word = "step-up" if asks else "log" if score < TaintedArgument.threshold else "annotate"
-            yield alarm(line, score, word, "tainted_argument")
+            yield alarm(line, rank or _unsaid(score), word, "tainted_argument", score)
+
+
+def _unsaid(score: float) -> float:
+    """Rank of what was weighed and is no alarm."""
+    said = {"detector": "tainted_argument", "evidence_class": "rule", "severity": "info"}
+    return ranking.rank(said | {"score": score, "threshold": TaintedArgument.threshold})
 
 
 def _quiet(step: Step, access: Access) -> float:
@@ -152,7 +192,7 @@ def _quiet(step: Step, access: Access) -> float:
     return TaintedArgument().update(values, step.provenance.orders, access == "read")
 
 
-def alarm(line: Line, score: float, action: str, detector: str) -> Alarm:
+def alarm(line: Line, score: float, action: str, detector: str, own: float) -> Alarm:
     """An alarm at a line."""
-    on = NAMES.get(line.type, line.type)
-    return Alarm(line.trace_id, line.span_id, score, action, on, detector, 1.0)
+    on, risks = NAMES.get(line.type, line.type), failure(detector).owasp
+    return Alarm(line.trace_id, line.span_id, score, action, on, detector, 1.0, own, risks)

@@ -88,6 +88,29 @@ def test_nothing_is_known_before_it_is_read(recording: Path) -> None:
         assert part == [one for one in whole if one.span_id in seen]
 
 
+def test_each_run_ends(recording: Path) -> None:
+    """Its owner hears of the end, so what is judged and learnt there is, and keeps no run open."""
+    runs = lines(recording)
+    replay = Replay(files(runs), pause=60.0)
+    for run in runs:
+        replay.play(run)
+    agents = [a for core in replay.pipe.detects.values() for _, a in core.partition.states()]
+
+    assert [one.alarms.since > 0 for one in agents] == [True]
+    assert [dict(one.runs) for one in agents] == [{}]
+    assert [one.sequences.n for one in agents] == [3 * len(runs)]  # two calls and an end
+
+
+def test_a_run_has_its_own_seconds(recording: Path) -> None:
+    """Time goes by as it was recorded, and the pause before each run on top."""
+    runs = lines(recording)
+    replay = Replay(files(runs), pause=60.0)
+    before = replay.pipe.now
+    replay.play(runs[0])
+
+    assert replay.pipe.now == before + 60.0 + 4.0
+
+
 @pytest.mark.skipif(not SCORER.exists(), reason="there is no scorer beside the checkout")
 def test_the_scorer_reads_what_it_writes(recording: Path, tmp_path: Path) -> None:
     """Alarms in its form, warmed up on unattacked runs alone, the simple rule beside."""
@@ -134,11 +157,11 @@ def test_other_words_take_the_place_of_the_recorded_ones(recording: Path) -> Non
 
 def test_p_counts_the_runs_of_the_warm_up() -> None:
     """The share of its runs that scored as high at least, this one among them."""
-    alarm = Alarm("t", "s", 0.9, "log", "tool.request", "d", 1.0)
-    warm = [[alarm._replace(score=score)] for score in (0.1, 0.4, 0.9)] + [[]]
+    alarm = Alarm("t", "s", 3.99, "log", "tool.request", "d", 1.0, 0.9)
+    warm = [[alarm._replace(own=own)] for own in (0.1, 0.4, 0.9)] + [[]]
 
     assert [one.p for one in ranked([alarm], warm)] == [0.4]
-    assert [one.p for one in ranked([alarm._replace(score=0.2)], warm)] == [0.6]
+    assert [one.p for one in ranked([alarm._replace(own=0.2)], warm)] == [0.6]
     assert [one.p for one in ranked([alarm], [])] == [1.0]
 
 
