@@ -139,7 +139,7 @@ class Demo:
 
     def play(self, duration: float, rate: float) -> Report:
         """Prepare, play, wait, judge."""
-        from stream.registration import publish
+        from stream.people.registration import publish
 
         agents = prepare(self._folder, self._keys, self.tenant, self._roles)
         asyncio.run(publish(self._settings, self._keys, agents))

@@ -21,7 +21,7 @@ from ingest.keys import Keys
 from ingest.records import Wanted
 from ingest.settings import Settings
 from ingest.simulate.roles import Role
-from stream import approvals, orders, rollout
+from stream.people import approvals, orders, rollout
 from tracefuse.clock import now_us
 from tracefuse.control import agent_scope
 

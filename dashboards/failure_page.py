@@ -24,19 +24,42 @@ Risks are those of the [OWASP Top 10 for Agentic Applications 2026]\
 _STREAMS = "tests/replay/test_detector_alarms.py"
 # What no detector finds: who does, what follows, and which test shows it.
 _OWNERS: dict[str, tuple[str, str, str, str]] = {
-    "policy": ("call", "`block-call`, `step-up`", "stream/policy.py", "tests/contract/test_policy.py"),
-    "unacknowledged": ("command", "`open`", "stream/commanding.py", "tests/unit/stream/test_detect.py"),
+    "policy": (
+        "call", "`block-call`, `step-up`", "stream/holding/policy.py",
+        "tests/contract/test_policy.py",
+    ),
+    "unacknowledged": (
+        "command", "`open`", "stream/stopping/commanding.py",
+        "tests/unit/stream/test_detect.py",
+    ),
     "registry": (
-        "agent", "`annotate`, `log`", "stream/registering.py", "tests/unit/stream/test_registering.py"
+        "agent", "`annotate`, `log`", "stream/detect/registering.py",
+        "tests/unit/stream/test_registering.py",
     ),
-    "approval": ("call", "`step-up`, `log`", "stream/asking.py", "tests/unit/stream/test_approving.py"),
-    "brake": ("tenant", "`step-up`", "stream/braking.py", "tests/unit/stream/test_brake.py"),
-    "shared_cause": ("tenant x node", "`log`", "stream/sharing.py", "tests/unit/stream/test_shared_cause.py"),
-    "review": ("call", "`log`", "stream/reviewing.py", "tests/unit/stream/test_reviewing.py"),
+    "approval": (
+        "call", "`step-up`, `log`", "stream/holding/asking.py",
+        "tests/unit/stream/test_approving.py",
+    ),
+    "brake": (
+        "tenant", "`step-up`", "stream/correlate/braking.py",
+        "tests/unit/stream/test_brake.py",
+    ),
+    "shared_cause": (
+        "tenant x node", "`log`", "stream/correlate/sharing.py",
+        "tests/unit/stream/test_shared_cause.py",
+    ),
+    "review": (
+        "call", "`log`", "stream/detect/reviewing.py",
+        "tests/unit/stream/test_reviewing.py",
+    ),
     "detector_health": (
-        "agent x detector", "`annotate`", "stream/budgeting.py", "tests/unit/stream/test_budgeting.py"
+        "agent x detector", "`annotate`", "stream/finding/budgeting.py",
+        "tests/unit/stream/test_budgeting.py",
     ),
-    "judgement": ("alarm", "`log`", "stream/judging.py", "tests/unit/stream/test_judging.py"),
+    "judgement": (
+        "alarm", "`log`", "stream/detect/judging.py",
+        "tests/unit/stream/test_judging.py",
+    ),
 }  # fmt: skip
 
 

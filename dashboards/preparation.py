@@ -29,7 +29,7 @@ async def registry(settings: Settings) -> int:
     """Publish the agent files of the configured folder; how many."""
     if not settings.registry:
         return 0
-    from stream.registration import publish
+    from stream.people.registration import publish
 
     held = keys.load(settings.keys_folder)
     return await publish(settings, held, load(Path(settings.registry)).values())

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from clickhouse_connect.driver.client import Client
 
-from stream.proving import Shown
+from stream.people.proving import Shown
 
 HOLDS_ROLLOUT = ("canary_mix", "task_drift")
 """What no stage of a roll-out is passed with, until a person has judged it."""

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from stream.undo_record import ATTEMPTS_MAX, PLAN, Seen, Standing, run_of, standing
-from stream.undoing import Done, State
+from stream.people.undo_record import ATTEMPTS_MAX, PLAN, Seen, Standing, run_of, standing
+from stream.people.undoing import Done, State
 from tracefuse.errors import TracefuseError
 from tracefuse.signing import CommandVerifier
 

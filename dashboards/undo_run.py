@@ -21,7 +21,7 @@ from dashboards.undo_facts import Run, seen
 from ingest.agent_file import AgentFile
 from ingest.keys import Keys
 from ingest.settings import Settings
-from stream.undo_record import (
+from stream.people.undo_record import (
     ATTEMPTS_MAX,
     PLAN,
     Agreement,
@@ -31,8 +31,8 @@ from stream.undo_record import (
     left,
     run_of,
     signed,
-)  # fmt: skip
-from stream.undoing import Change, Plan, State
+)
+from stream.people.undoing import Change, Plan, State
 from tracefuse import clock
 from tracefuse.drafts import Draft
 from tracefuse.errors import ConfigError, Refused

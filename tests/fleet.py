@@ -6,8 +6,8 @@ from typing import Any
 from ingest import codec
 from ingest.records import Incident
 from ingest.topics import FLEET, INBOX, INCIDENTS, PARTITIONS
-from stream.correlate import Correlate
-from stream.detect import Detect
+from stream.correlate.correlate import Correlate
+from stream.detect.detect import Detect
 from stream.outputs import Line, Output, Placed
 from tests.pipe import START, TENANT, VERIFIER, Pipe, Told, commands, found, trace_id
 from tracefuse import wire

@@ -19,11 +19,11 @@ from ingest.agent_habits import ENOUGH_RUNS, habits
 from ingest.agent_suggest import Suggestion, suggest
 from ingest.settings import Settings
 from ingest.topics import EVENTS, INBOX
-from stream import rows
-from stream.columns import Block
+from stream.detect.registering import sealed
 from stream.outputs import Answer
-from stream.registering import sealed
-from stream.tables import Tables
+from stream.sink import rows
+from stream.sink.columns import Block
+from stream.sink.tables import Tables
 from tests.pipe import MASTER, REGISTRY, Pipe
 from tests.recorded import Label, Recorded, events
 from tracefuse.verdicts import Word

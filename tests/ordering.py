@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from ingest.keys import Keys
 from ingest.settings import Settings
 from ingest.topics import CONTROL
-from stream import orders
+from stream.people import orders
 from tracefuse import control
 from tracefuse.control import Command
 

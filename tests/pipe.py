@@ -29,10 +29,10 @@ from ingest.records import (
 )
 from ingest.registry import AgentFile
 from ingest.topics import CONTROL_LOG, DLQ, EVENTS, FLEET, INBOX, QUARANTINE, SIGNALS
-from stream.detect import Detect
-from stream.join import Join
+from stream.detect.detect import Detect
+from stream.detect.registering import sealed
+from stream.join.join import Join
 from stream.outputs import Forget, Line, Order, Output
-from stream.registering import sealed
 from tracefuse import control, wire
 from tracefuse.control import Command, Reason
 from tracefuse.credentials import envelope_key

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from ingest.keys import Keys
 from ingest.settings import Settings
 from ingest.topics import EVENTS, PARTITIONS
-from stream import sink
+from stream.sink import sink
 from tests.pipe import TENANT, Told, envelope, trace_id
 from tracefuse import wire
 from tracefuse.events import Event

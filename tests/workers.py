@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from ingest.keys import Keys
 from ingest.settings import Settings
-from stream import replay
+from stream.replay import replay
 from tests import load
 from tracefuse.clock import now_us
 
@@ -31,7 +31,9 @@ READY = b"[^Worker]: Ready"
 class Processes:
     """Worker processes that are killed and started again, each as itself (static membership)."""
 
-    def __init__(self, settings: Settings, folder: Path, module: tuple[str, ...] = ("stream.app",)):
+    def __init__(
+        self, settings: Settings, folder: Path, module: tuple[str, ...] = ("stream.worker.app",)
+    ):
         self.settings, self.folder, self.module = settings, folder, module
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._begins: dict[str, int] = {}  # where in its log the latest start begins

@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream import approvals
+    from stream.people import approvals
 
     rows = [
         {

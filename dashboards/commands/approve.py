@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream import approvals
+    from stream.people import approvals
 
     held = keys.load(settings.keys_folder)
     wanted = "refused" if options.refuse else "approved"

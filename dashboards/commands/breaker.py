@@ -52,7 +52,7 @@ def _list(most: int, settings: Settings, out: Output) -> int:
 
 
 def _release(scope: str, reason: str, timeout: float, settings: Settings, out: Output) -> int:
-    from stream import orders
+    from stream.people import orders
 
     if scope in TWO_PEOPLE:
         return ask(scope, reason, True, settings, out)

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream import requests
+    from stream.people import requests
 
     request = requests.read(options.file)
     wanted = request.command

@@ -152,7 +152,7 @@ def _show(options: argparse.Namespace, settings: Settings, out: Output) -> int:
 
 
 def _judge(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream import judgements
+    from stream.people import judgements
 
     held = keys.load(settings.keys_folder)
     incident = named(settings, options.incident)
@@ -173,8 +173,8 @@ def _export(options: argparse.Namespace, settings: Settings, out: Output) -> int
     import msgspec
 
     from dashboards.clickhouse import client
-    from stream import export
-    from stream.cases import Expected
+    from stream.replay import export
+    from stream.replay.cases import Expected
 
     held = keys.load(settings.keys_folder)
     tenant, agent = agent_of(options.agent) if options.agent else ("", "")
@@ -208,7 +208,7 @@ def _export(options: argparse.Namespace, settings: Settings, out: Output) -> int
 
 def _check(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     from ingest import registry
-    from stream.cases import play, read
+    from stream.replay.cases import play, read
 
     try:
         cases = read(options.file.read_bytes(), options.file.name)

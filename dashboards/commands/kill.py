@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
 
 def force(scope: str, reason: str, cmd_id: str, settings: Settings, out: Output) -> int:
     """Stop a scope and say so; shared with `breaker force`."""
-    from stream import orders
+    from stream.people import orders
 
     if scope in TWO_PEOPLE:
         return ask(scope, reason, False, settings, out)
@@ -52,7 +52,7 @@ def force(scope: str, reason: str, cmd_id: str, settings: Settings, out: Output)
 
 async def _owned(settings: Settings, held: keys.Keys) -> Collection[str]:
     """Agents that somebody answers for. The stop was given before: nothing here may undo that."""
-    from stream.registration import in_force
+    from stream.people.registration import in_force
 
     with suppress(Exception):
         return await asyncio.wait_for(in_force(settings, held), LOOK_SECONDS)
@@ -79,7 +79,7 @@ def stranger(scope: str, known: Collection[str]) -> str:
 
 def ask(scope: str, reason: str, release: bool, settings: Settings, out: Output) -> int:
     """Write down what a second person has to sign; nothing changes until then."""
-    from stream import requests
+    from stream.people import requests
 
     held = keys.load(settings.keys_folder)
     request = requests.ask(held, scope, reason, release)

@@ -29,9 +29,10 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     from dashboards.clickhouse import client
     from dashboards.shown import shown
     from ingest.agent_file import Grant
-    from stream import granting, promotion
-    from stream.registration import publish
-    from stream.rollout import current
+    from stream.detect import granting
+    from stream.people import promotion
+    from stream.people.registration import publish
+    from stream.people.rollout import current
 
     held = keys.load(settings.keys_folder)
     tenant, name = agent_of(options.agent)

@@ -75,7 +75,7 @@ def _files(place: str) -> dict[tuple[str, str], AgentFile]:
 
 
 def _in_force(settings: Settings) -> dict[str, AgentFile]:
-    from stream.registration import in_force
+    from stream.people.registration import in_force
 
     return asyncio.run(in_force(settings, keys.load(settings.keys_folder)))
 
@@ -84,7 +84,7 @@ def _publish(
     agents: dict[tuple[str, str], AgentFile], settings: Settings, out: Output, really: bool
 ) -> int:
     if really:
-        from stream.registration import publish
+        from stream.people.registration import publish
 
         count = asyncio.run(publish(settings, keys.load(settings.keys_folder), agents.values()))
         out.say(f"signed and published {count} of {len(agents)}; the others are in force already")

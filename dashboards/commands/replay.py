@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream import replay
+    from stream.replay import replay
 
     if bool(options.policy) != bool(options.since):
         raise ConfigError("--since and --policy belong together")
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
 
 def _what_if(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     from ingest import registry
-    from stream import history, whatif_words
+    from stream.replay import history, whatif_words
 
     since, file = moment(options.since, now_us() / 1e6), registry.read(options.policy)
     held = keys.load(settings.keys_folder)

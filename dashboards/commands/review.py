@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream import reviews
+    from stream.people import reviews
 
     held = keys.load(settings.keys_folder)
     call = _call(settings, options.call)

@@ -28,8 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream import granting, rollout
-    from stream.registration import in_force, publish
+    from stream.detect import granting
+    from stream.people import rollout
+    from stream.people.registration import in_force, publish
 
     held = keys.load(settings.keys_folder)
     wanted = dict.fromkeys("/".join(agent_of(name)) for name in options.agents)

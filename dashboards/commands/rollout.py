@@ -52,8 +52,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream import granting, rollout
-    from stream.registration import publish
+    from stream.detect import granting
+    from stream.people import rollout
+    from stream.people.registration import publish
 
     if options.share is not None and not (options.to and options.by and options.reason):
         raise ConfigError("--share passes no gate: name the bundle (--to), --by and --reason")
@@ -112,7 +113,7 @@ def parts(text: str) -> dict[Part, str]:
 
 def _first(agent: AgentFile, bundle: str) -> Wanted:
     """Where a roll-out begins."""
-    from stream import rollout
+    from stream.people import rollout
 
     on, stable = rollout.under_way(agent), agent.bundles.get("stable")
     if on is not None:
@@ -129,8 +130,8 @@ def _next(agent: AgentFile, settings: Settings) -> Wanted:
     """Where it goes on, and what this stage's gate still misses."""
     from dashboards.clickhouse import client
     from dashboards.shown import shown
-    from stream import rollout
-    from stream.proving import lacking
+    from stream.people import rollout
+    from stream.people.proving import lacking
 
     on = rollout.under_way(agent)
     if on is None:

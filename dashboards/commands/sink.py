@@ -12,6 +12,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream.sink import run as main
+    from stream.sink.sink import run as main
 
     return run_process("sink", main, settings)

@@ -18,8 +18,8 @@ from tracefuse.errors import ConfigError
 if TYPE_CHECKING:
     from dashboards.undo_facts import Run
     from dashboards.undo_run import Report
-    from stream.undo_record import Standing
-    from stream.undoing import Change, Plan, State
+    from stream.people.undo_record import Standing
+    from stream.people.undoing import Change, Plan, State
 
 OK, NO, PARTLY = 0, 1, 4
 COLUMNS = ("at", "tool", "call_id", "arguments", "state", "undo", "word", "reason")
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     from dashboards import undo_run
     from dashboards.clickhouse import client
     from dashboards.undo_facts import attempts, run_facts
-    from stream import rollout, undoing
+    from stream.people import rollout, undoing
 
     _usable(options)
     held = keys.load(settings.keys_folder)

@@ -7,7 +7,7 @@ import sys
 from dashboards.output import Output
 from ingest.settings import Settings
 
-COMMAND = ("-m", "stream.app", "worker")
+COMMAND = ("-m", "stream.worker.app", "worker")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 from ingest import codec
 from ingest.topics import EVENTS, INBOX
-from stream import rows
-from stream.columns import Block
-from stream.detect import Detect
-from stream.join import Join
+from stream.detect.detect import Detect
+from stream.join.join import Join
 from stream.outputs import Line
+from stream.sink import rows
+from stream.sink.columns import Block
 from tests.benchmarks.text import KEY, yardstick
 from tests.pipe import MASTER, START, TENANT, VERIFIER, Record, envelope, registered
 from tracefuse import wire

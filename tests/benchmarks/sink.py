@@ -29,7 +29,7 @@ from ingest.provision import provision
 from ingest.settings import Settings
 from sql.migrate import migrate
 from sql.server import Store
-from stream.intake import AGE_SECONDS, Intake, Stored
+from stream.sink.intake import AGE_SECONDS, Intake, Stored
 from tests.benchmarks.cpu import Machine, shares
 from tests.benchmarks.promises import kept
 from tests.pipe import TENANT, Told, envelope
@@ -197,7 +197,7 @@ def measured(
 ) -> Json:
     alone = pure(held)
     asyncio.run(feed(settings, held, rows // LINES, 0, 0.0))
-    sinks = Processes(settings, folder, ("stream.sink",))
+    sinks = Processes(settings, folder, ("stream.sink.sink",))
     sinks.start("sink")
     try:
         process = psutil.Process(sinks.running["sink"].pid)

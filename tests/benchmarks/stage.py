@@ -29,7 +29,7 @@ from ingest.settings import Settings
 from ingest.simulate.fleet import prepare
 from ingest.simulate.journal import Call, Change, Exit, Ready, Tail
 from ingest.simulate.roles import Role
-from stream.registration import publish
+from stream.people.registration import publish
 from tests.benchmarks import crew
 from tracefuse.clock import monotonic
 

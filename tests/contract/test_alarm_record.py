@@ -11,12 +11,12 @@ import pytest
 from detectors import CATALOGUE, DETECTORS
 from detectors.failures import ASI, ATLAS, FAILURES, WATCHED, Failure
 from ingest.records import Signal, Step
-from stream.agent_state import new_agent
-from stream.commanding import Commanding
-from stream.finding import Finding
+from stream.agent.agent_state import new_agent
+from stream.agent.finding import Finding
+from stream.agent.saying import Saying
 from stream.ranking import SEVERITIES
-from stream.saying import Saying
-from stream.withholding import Withholding
+from stream.stopping.commanding import Commanding
+from stream.stopping.withholding import Withholding
 from tests.contract.test_detectors import CASES, play, stream
 from tests.pipe import AGENT, START, TENANT, TRACE, VERIFIER, Pipe, Told, registered, signals
 
@@ -88,7 +88,7 @@ def test_each_kind_of_failure_is_described() -> None:
     """All that detectors find, and all else that signals name, in whole sentences where it is read."""
     names = re.findall(
         r'detector"?[=:] ?"(\w+)"',
-        "".join(path.read_text("utf-8") for path in (ROOT / "stream").glob("*.py")),
+        "".join(path.read_text("utf-8") for path in (ROOT / "stream").rglob("*.py")),
     )
 
     assert set(CATALOGUE) <= set(FAILURES)

@@ -10,7 +10,7 @@ import pytest
 
 from stream import build
 
-CORES = ("stream.join", "stream.detect", "stream.wide")
+CORES = ("stream.join.join", "stream.detect.detect", "stream.stopping.wide")
 OURS = ("detectors", "ingest", "stream", "tracefuse", "dashboards", "sql")
 
 
@@ -48,9 +48,10 @@ def reached(cores: tuple[str, ...]) -> set[str]:
 
 def hashed() -> set[str]:
     return {
-        f"{package.__name__}.{path.stem}"
+        ".".join((package.__name__, *path.relative_to(folder).with_suffix("").parts))
         for package, pattern in build._DECIDING
-        for path in Path(package.__file__ or "").parent.glob(pattern)
+        for folder in [Path(package.__file__ or "").parent]
+        for path in folder.glob(pattern)
     }
 
 

@@ -35,7 +35,7 @@ from detectors import (
     step_features,
 )
 from ingest import agent_file
-from stream.agent_cells import upgraded
+from stream.agent.agent_cells import upgraded
 
 Arguments = tuple[Any, ...]
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from ingest.agent_file import AgentFile
-from stream.policy import GATES
+from stream.holding.policy import GATES
 from tests.pipe import Pipe, signals
 from tests.unit.stream.test_held_calls import OFFENCES, asked, in_force
 from tracefuse.verdicts import Word

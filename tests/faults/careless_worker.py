@@ -17,11 +17,13 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 
 from ingest.topics import DLQ
-from stream import agent_cells, app, dead_letters
-from stream.agent_state import AgentState
+from stream import dead_letters
+from stream.agent import agent_cells
+from stream.agent.agent_state import AgentState
 from stream.outputs import Line, Output
-from stream.publishing import Publisher
-from stream.worker import Worker
+from stream.worker import app
+from stream.worker.publishing import Publisher
+from stream.worker.worker import Worker
 from tracefuse import wire
 
 

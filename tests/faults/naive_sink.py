@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer
 
 from ingest import keys
 from ingest.settings import from_environment
-from stream import rows
-from stream.columns import Block
-from stream.tables import Tables
+from stream.sink import rows
+from stream.sink.columns import Block
+from stream.sink.tables import Tables
 from tracefuse import wire
 
 

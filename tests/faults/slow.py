@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable
 
 from ingest.topics import EVENTS
-from stream import app
-from stream.worker import Owned, Record, Worker
+from stream.worker import app
+from stream.worker.worker import Owned, Record, Worker
 
 RECORD_SECONDS = 0.05
 

@@ -17,14 +17,14 @@ from ingest import keys
 from ingest.keys import Keys
 from ingest.provision import provision
 from ingest.settings import Settings
-from stream import intake, sink
+from stream.sink import intake, sink
 from tests.sinking import COUNTS, client, send, sinking, told, until
 from tests.workers import Processes
 from tracefuse.events import Event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
-SINK, NAIVE = ("stream.sink",), ("tests.faults.naive_sink",)
+SINK, NAIVE = ("stream.sink.sink",), ("tests.faults.naive_sink",)
 # Of the time from a start to the first row, which the first life measures (four seconds where nothing else
 # runs): near half of the kills hit before, half after.
 LIFE = (0.4, 1.5)

@@ -23,9 +23,9 @@ from ingest.settings import Settings
 from ingest.topics import PARTITIONS
 from sql.migrate import migrate
 from sql.server import Store
-from stream import intake, sink, tables
-from stream.columns import Block
-from stream.tables import Tables
+from stream.sink import intake, sink, tables
+from stream.sink.columns import Block
+from stream.sink.tables import Tables
 from tests.sinking import LINES, batch, client, ends, send, sinking, stored, through, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]

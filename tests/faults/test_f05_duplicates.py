@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.join.trace_state import SEEN_KEPT, Trace
 from stream.outputs import Output
-from stream.trace_state import SEEN_KEPT, Trace
 from tests.pipe import Pipe, Told, commands, registered, signals
 from tracefuse.events import Event
 

@@ -6,7 +6,7 @@ import pytest
 
 from ingest.records import Fact, Step
 from ingest.topics import INBOX
-from stream.join import LINGER_SECONDS
+from stream.join.join import LINGER_SECONDS
 from tests.pipe import Pipe, Told, commands, found, registered, signals
 from tracefuse.events import Event
 

@@ -22,8 +22,9 @@ from ingest.provision import provision
 from ingest.records import DeadLetter, Signal
 from ingest.settings import Settings
 from ingest.topics import DLQ, INBOX, SIGNALS, TOPICS
-from stream import dead_letters, sink
+from stream import dead_letters
 from stream.dead_letters import ROW_MAX
+from stream.sink import sink
 from tests.pipe import TENANT, Told, envelope, trace_id
 from tests.reading import read
 from tests.sinking import client, sinking
@@ -265,7 +266,7 @@ def test_a_sink_that_can_read_nothing_stands(
     asyncio.run(sunk(settings, held, "before"))
     poison = [b'{"signal_id":3}'] * ROW_MAX
     first = asyncio.run(write(settings, SIGNALS, 0, signals(*poison, signal("after"))))
-    last, sinks = first + ROW_MAX - 1, Processes(settings, tmp_path, ("stream.sink",))
+    last, sinks = first + ROW_MAX - 1, Processes(settings, tmp_path, ("stream.sink.sink",))
     for _ in range(2):
         sinks.start("sink")
         assert ended(sinks, "sink") == os.EX_DATAERR

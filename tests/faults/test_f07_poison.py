@@ -21,11 +21,11 @@ from ingest.records import (
     Step,
 )
 from ingest.topics import DLQ, QUARANTINE
-from stream.checkpoint import CELL_BYTES_MAX
 from stream.dead_letters import RAW_BYTES_MAX, letter
-from stream.detect import Detect
-from stream.join import Join
+from stream.detect.detect import Detect
+from stream.join.join import Join
 from stream.outputs import Line
+from stream.worker.checkpoint import CELL_BYTES_MAX
 from tests.pipe import MASTER, START, TENANT, TRACE, VERIFIER, Pipe, Told, envelope, registered
 from tracefuse import wire
 from tracefuse.errors import DecodeError

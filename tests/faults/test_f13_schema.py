@@ -7,7 +7,7 @@ import pytest
 
 from ingest import codec
 from ingest.topics import EVENTS
-from stream import rows
+from stream.sink import rows
 from tests.pipe import MASTER, TENANT, TRACE, Pipe, Told, envelope
 from tracefuse import wire
 from tracefuse.errors import DecodeError

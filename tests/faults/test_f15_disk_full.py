@@ -24,7 +24,7 @@ from ingest.provision import provision
 from ingest.settings import Settings
 from sql.migrate import migrate
 from sql.server import Store
-from stream import sink
+from stream.sink import sink
 from tests.reading import lines, read
 from tests.sinking import BATCH, COUNTS, batch, client, send, stored, through, until
 from tests.small_disk import SmallDisk, small_disk
@@ -40,7 +40,7 @@ BLOCKED_SECONDS = (
 )
 BROKER_MIB, STORE_MIB = 64, 96
 FULL = "No space left on device"
-SINK, NAIVE = ("stream.sink",), ("tests.faults.naive_sink",)
+SINK, NAIVE = ("stream.sink.sink",), ("tests.faults.naive_sink",)
 
 
 # -- the broker's -------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from ingest.keys import Keys
 from ingest.provision import provision
 from ingest.settings import Settings
 from ingest.topics import PARTITIONS
-from stream import orders
+from stream.people import orders
 from tests.pipe import TENANT, Told, envelope, trace_id
 from tests.workers import Processes
 from tracefuse import wire

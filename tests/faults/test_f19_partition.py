@@ -15,7 +15,7 @@ from ingest.broker import Broker
 from ingest.keys import Keys, create
 from ingest.provision import provision
 from ingest.settings import Settings
-from stream import orders
+from stream.people import orders
 from tests.cut import Link, link
 from tests.ordering import standing
 from tests.reading import lines, read

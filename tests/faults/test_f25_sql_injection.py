@@ -12,9 +12,9 @@ from ingest import codec
 from ingest.settings import Settings
 from ingest.topics import EVENTS
 from sql.server import Store
-from stream.columns import Block
-from stream.rows import Row
-from stream.tables import Tables
+from stream.sink.columns import Block
+from stream.sink.rows import Row
+from stream.sink.tables import Tables
 from tests.pipe import Told
 from tests.sinking import client
 from tracefuse.events import Event, encode

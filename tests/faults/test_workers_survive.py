@@ -21,8 +21,9 @@ from ingest.reading import reader
 from ingest.records import Src
 from ingest.settings import Settings
 from ingest.topics import CONTROL, EVENTS, INBOX, PARTITIONS
-from stream import checkpoint, replay
-from stream.watchdog import ENDING_SECONDS, UNKNOWN_SECONDS
+from stream.replay import replay
+from stream.worker import checkpoint
+from stream.worker.watchdog import ENDING_SECONDS, UNKNOWN_SECONDS
 from tests.workers import Poured, Processes, pour, verified
 from tracefuse import control, wire
 from tracefuse.control import Command
@@ -332,7 +333,7 @@ def test_a_stop_outlives_its_worker(stack: Stack, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("worker", "lives"), [(("stream.app",), True), ((CARELESS, "stubborn"), False)]
+    ("worker", "lives"), [(("stream.worker.app",), True), ((CARELESS, "stubborn"), False)]
 )
 def test_an_upgrade_goes_on(
     stack: Stack, tmp_path: Path, worker: tuple[str, ...], lives: bool

@@ -17,7 +17,7 @@ from ingest.provision import provision
 from ingest.records import Incident
 from ingest.settings import Settings
 from ingest.topics import INCIDENTS, PARTITIONS
-from stream import alerts
+from stream.alerts import alerts
 from tests.integration.test_inhibition import alertmanager, call
 from tests.sinking import until
 from tracefuse import wire

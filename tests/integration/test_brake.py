@@ -15,7 +15,7 @@ from ingest.provision import provision
 from ingest.records import Braked, Census, Incident, Signal
 from ingest.settings import Settings
 from ingest.topics import CONTROL_LOG, EVENTS, FLEET, INBOX, INCIDENTS, SIGNALS, TOPICS
-from stream import replay
+from stream.replay import replay
 from tests import load
 from tests.ordering import records
 from tests.workers import Processes, verified
@@ -195,7 +195,7 @@ def test_without_correlate_all_are_stopped(
     place: tuple[Settings, Keys], tmp_path: Path, tenant: str
 ) -> None:
     """Control: the same failure, and nobody who counts."""
-    found, report = play(place, tmp_path, {"w1": "stream.app", "w2": "stream.app"})
+    found, report = play(place, tmp_path, {"w1": "stream.worker.app", "w2": "stream.worker.app"})
 
     assert len(found.stopped) == AGENTS
     assert found.held == set() and found.brakes == {}
@@ -206,7 +206,8 @@ def test_a_tenth_is_stopped_and_what_was_under_way(
     place: tuple[Settings, Keys], tmp_path: Path, tenant: str
 ) -> None:
     """The rest are incidents; nobody is stopped by an owner that has heard; replay finds the same."""
-    modules = {"w1": "stream.app", "w2": "stream.app", "correlate": "stream.correlate"}
+    workers = {"w1": "stream.worker.app", "w2": "stream.worker.app"}
+    modules = workers | {"correlate": "stream.correlate.correlate"}
     found, report = play(place, tmp_path, modules)
     print(f"{len(found.stopped)} stopped, {len(found.held)} held back; told in {found.way_ms} ms")
 

@@ -17,8 +17,8 @@ from ingest.records import Decided, Decision, Outcome, Wanted
 from ingest.settings import Settings
 from ingest.simulate.roles import agent_file, fleet
 from ingest.topics import APPROVALS, INBOX
-from stream import approvals, rollout
-from stream.registration import publish
+from stream.people import approvals, rollout
+from stream.people.registration import publish
 from tests.ordering import records, standing
 from tracefuse import wire
 from tracefuse.clock import now_us

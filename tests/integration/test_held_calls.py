@@ -13,8 +13,9 @@ import tracefuse
 from ingest.agent_file import AgentFile, Approval, Budgets, Owner, Tool
 from ingest.keys import Keys
 from ingest.settings import Settings
-from stream import approvals, replay
-from stream.registration import publish
+from stream.people import approvals
+from stream.people.registration import publish
+from stream.replay import replay
 from tests.workers import Processes, verified
 from tracefuse import verdicts, wire
 from tracefuse.errors import ApprovalRequired, ToolDenied

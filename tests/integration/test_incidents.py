@@ -20,8 +20,8 @@ from ingest.provision import provision
 from ingest.reading import reader
 from ingest.settings import Settings
 from ingest.topics import APPROVALS, CONTROL_LOG, INCIDENTS, REGISTRY, SIGNALS, TOPICS, VERDICTS
-from stream import replay
-from stream.registration import publish
+from stream.people.registration import publish
+from stream.replay import replay
 from tests.sinking import client
 from tests.workers import Processes, verified
 from tracefuse.errors import CircuitOpen
@@ -106,8 +106,8 @@ def stack(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     asyncio.run(publish(settings, held, [FILE]))
     processes = Processes(settings, tmp_path_factory.mktemp("logs"))
     processes.start("worker")
-    processes.start("correlate", "stream.correlate")
-    processes.start("sink", "stream.sink")
+    processes.start("correlate", "stream.correlate.correlate")
+    processes.start("sink", "stream.sink.sink")
     fuse = tracefuse.init(
         bootstrap=settings.bootstrap, credential=held.credential("acme", "refunds")
     )

@@ -13,7 +13,7 @@ from ingest.broker import Broker
 from ingest.keys import create
 from ingest.provision import provision
 from ingest.settings import Settings
-from stream import orders
+from stream.people import orders
 from tracefuse.clock import monotonic
 from tracefuse.control import tool_scope
 from tracefuse.errors import CircuitOpen

@@ -14,10 +14,10 @@ from ingest.provision import provision
 from ingest.records import Ordered
 from ingest.settings import Settings
 from ingest.topics import CONTROL, CONTROL_LOG, INBOX
-from stream import orders
-from stream.detect import Detect
-from stream.orders import NotReleased
+from stream.detect.detect import Detect
 from stream.outputs import Order
+from stream.people import orders
+from stream.people.orders import NotReleased
 from tests.ordering import records, run, standing, write
 from tracefuse import control, wire
 from tracefuse.control import Command

@@ -17,8 +17,8 @@ from ingest.provision import provision
 from ingest.records import Baseline, Learned, Prior, Signal, Step
 from ingest.settings import Settings
 from ingest.topics import BASELINES, EVENTS, FLEET, INBOX, SIGNALS, TOPICS
-from stream import replay
-from stream.registration import publish
+from stream.people.registration import publish
+from stream.replay import replay
 from tests import load
 from tests.integration.test_brake import owned, until
 from tests.ordering import records
@@ -127,8 +127,8 @@ def test_a_prior_reaches_a_worker_and_changes_what_it_says(
     processes = Processes(settings, tmp_path)
 
     async def main() -> None:
-        processes.start("w1", "stream.app")
-        processes.start("correlate", "stream.correlate")
+        processes.start("w1", "stream.worker.app")
+        processes.start("correlate", "stream.correlate.correlate")
         await until(lambda: owned(settings, (EVENTS, INBOX, FLEET)))
         heard, alone = await play(settings, keys, 2, "lonely")
         told, found = await play(settings, keys, SIBLINGS, "many")

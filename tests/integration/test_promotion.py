@@ -19,10 +19,10 @@ from ingest.keys import Keys, create
 from ingest.provision import provision
 from ingest.registry import parse
 from ingest.settings import Settings
-from stream import registration
-from stream.granting import environment
-from stream.registration import Unearned, in_force
-from stream.rollout import rolled_back
+from stream.detect.granting import environment
+from stream.people import registration
+from stream.people.registration import Unearned, in_force
+from stream.people.rollout import rolled_back
 from tests.sinking import client
 from tests.workers import Processes
 from tracefuse.errors import ToolDenied

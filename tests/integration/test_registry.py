@@ -17,9 +17,9 @@ from ingest.reading import reader
 from ingest.records import Registered, Signal
 from ingest.settings import Settings
 from ingest.topics import CONTROL, EVENTS, INBOX, PARTITIONS, REGISTRY, SIGNALS
-from stream import replay
-from stream.registering import sealed
-from stream.registration import in_force, publish
+from stream.detect.registering import sealed
+from stream.people.registration import in_force, publish
+from stream.replay import replay
 from tests.pipe import AGENT, TENANT, Told, envelope, file, trace_id
 from tests.workers import Processes, verified
 from tracefuse import wire

@@ -13,9 +13,9 @@ from ingest.keys import Keys
 from ingest.provision import provision
 from ingest.settings import Settings
 from ingest.topics import EVENTS, INBOX, PARTITIONS
-from stream.agent_cells import BUILD_BYTES
-from stream.unpickle import loads
-from stream.worker import Worker, cores
+from stream.agent.agent_cells import BUILD_BYTES
+from stream.agent.unpickle import loads
+from stream.worker.worker import Worker, cores
 from tests import load
 from tracefuse import wire
 

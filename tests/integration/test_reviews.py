@@ -21,9 +21,9 @@ from ingest.provision import provision
 from ingest.records import Review, Reviewed
 from ingest.settings import Settings
 from ingest.topics import INBOX
-from stream import replay
-from stream.registration import publish
-from stream.reviewing import record_key
+from stream.detect.reviewing import record_key
+from stream.people.registration import publish
+from stream.replay import replay
 from tests.sinking import client
 from tests.workers import Processes, verified
 from tracefuse import wire
@@ -83,7 +83,7 @@ def stack(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     asyncio.run(publish(settings, held, [FILE]))
     processes = Processes(settings, tmp_path_factory.mktemp("logs"))
     processes.start("worker")
-    processes.start("sink", "stream.sink")
+    processes.start("sink", "stream.sink.sink")
     fuse = tracefuse.init(
         bootstrap=settings.bootstrap, credential=held.credential("acme", "refunds"),
         decision_args={TOOL: ("amount",)},

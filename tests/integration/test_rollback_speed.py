@@ -17,7 +17,7 @@ from ingest.keys import Keys
 from ingest.reading import reader
 from ingest.settings import Settings
 from ingest.topics import EVENTS, PARTITIONS
-from stream.registration import publish
+from stream.people.registration import publish
 from tests.workers import ROOT, Processes
 from tracefuse import wire
 

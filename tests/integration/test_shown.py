@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from dashboards.shown import LOST_SECONDS, shown
 from sql.server import Store
-from stream.proving import Shown
+from stream.people.proving import Shown
 
 pytestmark = pytest.mark.clickhouse
 

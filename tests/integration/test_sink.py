@@ -34,10 +34,10 @@ from ingest.topics import (
     SIGNALS,
     VERDICTS,
 )
-from stream.columns import Block
-from stream.rows import Row
-from stream.sink import GROUP
-from stream.tables import Tables
+from stream.sink.columns import Block
+from stream.sink.rows import Row
+from stream.sink.sink import GROUP
+from stream.sink.tables import Tables
 from tests.pipe import AGENT, TENANT, TRACE, Told
 from tests.sinking import COUNTS, client, send, sinking, told, until
 from tracefuse import control, verdicts, wire

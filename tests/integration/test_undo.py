@@ -23,8 +23,8 @@ from ingest.agent_file import AgentFile, Approval, Owner, Tool
 from ingest.keys import Keys
 from ingest.provision import provision
 from ingest.settings import Settings
-from stream import approvals, orders
-from stream.registration import publish
+from stream.people import approvals, orders
+from stream.people.registration import publish
 from tests.sinking import client
 from tests.workers import Processes
 from tracefuse.errors import ToolDenied
@@ -138,7 +138,7 @@ def stack(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     (folder / "hooks.py").write_text(HOOKS)
     processes = Processes(settings, folder)
     processes.start("worker")
-    processes.start("sink", "stream.sink")
+    processes.start("sink", "stream.sink.sink")
     fuse = tracefuse.init(
         bootstrap=settings.bootstrap, credential=held.credential("acme", "refunds"),
         decision_args={name: tool.decision_args for name, tool in FILE.tools.items()},

@@ -15,8 +15,9 @@ from ingest.keys import Keys, create
 from ingest.provision import provision
 from ingest.settings import Settings
 from ingest.topics import CONTROL_LOG, FLEET
-from stream import orders, replay, requests
-from stream.orders import NotReleased
+from stream.people import orders, requests
+from stream.people.orders import NotReleased
+from stream.replay import replay
 from tests.ordering import records, run, standing
 from tests.workers import Processes
 from tracefuse import control, people, wire
@@ -41,7 +42,7 @@ def place(own_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> tuple
 @pytest.fixture
 def correlate(place: tuple[Settings, Keys], tmp_path: Path) -> Iterator[Processes]:
     """The real process, and no worker."""
-    processes = Processes(place[0], tmp_path, ("stream.correlate",))
+    processes = Processes(place[0], tmp_path, ("stream.correlate.correlate",))
     processes.start("correlate")
     yield processes
     processes.stop()

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.brake import WINDOW
+from stream.stopping.brake import WINDOW
 from tests.fleet import Fleet
 
 SIZES = (1, 12, 24)

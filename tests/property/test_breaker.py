@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.breaker import (
+from stream.agent.breaker import (
     JITTER,
     PROBES,
     WAIT_MAX,

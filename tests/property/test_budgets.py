@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.agent_file import Budgets
-from stream.budgets import Amount, Ledger
+from stream.agent.budgets import Amount, Ledger
 
 CALLS, RUNS = st.sampled_from("abcdef"), st.sampled_from("xyz")
 amounts = st.builds(Amount, st.integers(0, 50), st.integers(0, 9))

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream.checkpoint import Checkpoint, Reader, Saved
 from stream.partition import Marker
+from stream.worker.checkpoint import Checkpoint, Reader, Saved
 
 KEY = b"k" * 32
 TOPIC = "agent.events.v1"

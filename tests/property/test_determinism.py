@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ingest import codec
 from ingest.topics import CONTROL_LOG, DLQ, FLEET, INBOX, SIGNALS, VERDICTS
-from stream.detect import Detect
-from stream.join import Join
+from stream.detect.detect import Detect
+from stream.join.join import Join
 from stream.outputs import Answer, Forget, Line, Order, Output
 from stream.partition import Marker, Partition
 from tests.pipe import (
@@ -208,7 +208,7 @@ def decisions(facts: list[Line]) -> list[tuple[Any, ...]]:
     Waits scatter with the epoch, which is such a place: here they don't.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stream.breaker.JITTER", 0.0)
+        patch.setattr("stream.agent.breaker.JITTER", 0.0)
         return [_decision(output) for output in straight(Detect, _box(facts))]
 
 

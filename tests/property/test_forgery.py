@@ -7,9 +7,11 @@ import pytest
 
 from ingest import codec
 from ingest.records import Decided, Decision, IncidentReview, IncidentReviewed, Review, Reviewed
-from stream import approving, judging, reviewing, wide
-from stream.agreements import Alarm, Pending, Sampling
-from stream.registering import opened, sealed
+from stream.agent.agreements import Alarm, Pending, Sampling
+from stream.detect import judging, reviewing
+from stream.detect.registering import opened, sealed
+from stream.holding import approving
+from stream.stopping import wide
 from tests.pipe import AUTO, HUMAN, REGISTRY, START, file
 from tracefuse import life, people
 from tracefuse.control import Command, Reason, control_key, encode

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ingest import codec
 from ingest.topics import EVENTS
-from stream import intake
-from stream.intake import AGE_SECONDS, Chunk, Intake, Stored
+from stream.sink import intake
+from stream.sink.intake import AGE_SECONDS, Chunk, Intake, Stored
 from tests.pipe import MASTER, TENANT, TRACE, Told, envelope
 from tracefuse import wire
 

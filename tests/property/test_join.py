@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.records import Fact, RunTotals, Step
 from ingest.topics import INBOX
-from stream.join import Join
+from stream.join.join import Join
 from stream.outputs import Line
 from tests.pipe import MASTER, START, TENANT, TRACE, Told, envelope, found
 from tracefuse import wire

@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from ingest.topics import INBOX
-from stream import app
 from stream.partition import Partition
-from stream.worker import Record, Worker
+from stream.worker import app
+from stream.worker.worker import Record, Worker
 
 
 def wall_clock() -> None:

@@ -11,8 +11,9 @@ import tracefuse
 from ingest.agent_file import AgentFile, Approval, Owner, Tool
 from ingest.keys import Keys
 from ingest.settings import Settings
-from stream import approvals, orders, replay
-from stream.registration import publish
+from stream.people import approvals, orders
+from stream.people.registration import publish
+from stream.replay import replay
 from tests.integration.test_held_calls import START_SECONDS, answered, fuse_of, until
 from tests.workers import Processes, verified
 from tracefuse.errors import ApprovalRequired, Refused

@@ -27,9 +27,9 @@ from ingest import codec
 from ingest.agent_file import AgentFile, Owner
 from ingest.records import Alive, Run, Signal, Step
 from ingest.topics import SIGNALS
-from stream.detect import Detect
+from stream.detect.detect import Detect
+from stream.detect.registering import sealed
 from stream.outputs import Line
-from stream.registering import sealed
 from tests.benchmarks.promises import Json, exit_code, line
 from tests.pipe import REGISTRY, TENANT, VERIFIER
 from tracefuse import wire

@@ -19,7 +19,7 @@ from typing import Any
 from detectors import ErrorBaseline, LatencyBaseline
 from detectors.shrinkage import Normal, Share
 from ingest.records import Learned, Moments
-from stream.priors import PriorState, failed, seconds
+from stream.correlate.priors import PriorState, failed, seconds
 from tests.benchmarks.promises import exit_code
 
 FIRST = 200  # calls of a newcomer that are looked at

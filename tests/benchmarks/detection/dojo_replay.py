@@ -14,8 +14,8 @@ from ingest.simulate.recorded import Line, identifier
 from ingest.topics import INBOX
 from stream import ranking
 from stream.alarm import failure
+from stream.detect.registering import sealed
 from stream.outputs import Answer, Output
-from stream.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, found, signals
 from tracefuse.drafts import Draft, Run
 from tracefuse.events import Event

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from ingest.simulate import work
 from ingest.simulate.recorded import traces
 from ingest.simulate.script import Act
-from stream.agent_state import AgentState
+from stream.agent.agent_state import AgentState
 from tests.benchmarks.detection.dojo import ABSENT, DATA, FILES, Truth
 from tests.benchmarks.promises import Json, exit_code
 from tests.pipe import AGENT, TENANT, Pipe, commands, signals, trace_id

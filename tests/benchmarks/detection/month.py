@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from detectors.alarm_budget import LEVELS, Level
-from stream import budgeting
+from stream.finding import budgeting
 from tests.benchmarks.detection import month_cost
 from tests.benchmarks.detection.month_faults import KINDS, Fault, plan
 from tests.benchmarks.detection.month_fleet import Fleet, Heard

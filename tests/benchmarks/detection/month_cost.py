@@ -14,9 +14,9 @@ from unittest.mock import patch
 import numpy as np
 
 from ingest.records import Step
-from stream import findings
-from stream.agent_state import AgentState
-from stream.finding import Finding
+from stream.agent.agent_state import AgentState
+from stream.agent.finding import Finding
+from stream.finding import findings
 from tests.benchmarks.detection.month_fleet import Fleet
 from tests.benchmarks.detection.month_habits import fleet
 from tests.benchmarks.promises import Json

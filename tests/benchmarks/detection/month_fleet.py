@@ -11,9 +11,9 @@ import msgspec
 from ingest import codec
 from ingest.records import Ack, Alive, Run, Signal, Step
 from ingest.topics import FLEET, SIGNALS
-from stream.detect import Detect
+from stream.detect.detect import Detect
+from stream.detect.registering import sealed
 from stream.outputs import Line, Order, Output
-from stream.registering import sealed
 from tests.benchmarks.detection.month_faults import Fault
 from tests.benchmarks.detection.month_habits import DAY, TENANT, Habits, file_of
 from tests.benchmarks.detection.month_runs import Play, Told

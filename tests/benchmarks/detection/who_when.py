@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream.attribution import candidate
+from stream.finding.attribution import candidate
 from tests.benchmarks.detection.who_when_text import Kind, Said, pieces
 from tests.benchmarks.promises import exit_code
 

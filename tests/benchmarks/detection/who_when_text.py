@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from stream.attribution import Piece
+from stream.finding.attribution import Piece
 
 Kind = Literal["task", "act", "ask", "thought", "result"]
 

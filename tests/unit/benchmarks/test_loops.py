@@ -7,7 +7,8 @@ import pytest
 
 from detectors import exact_loop
 from ingest.simulate.script import Act
-from stream import join, progressing
+from stream.finding import progressing
+from stream.join import join
 from tests.benchmarks.detection import loops
 from tests.benchmarks.promises import kept
 

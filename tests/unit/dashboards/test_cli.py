@@ -156,7 +156,7 @@ def test_who_only_edits_a_file_waits_for_no_detectors(command: str) -> None:
     """They bring numerical libraries that take seconds to load; a rollback is to be heard within two."""
     code = (
         f"import sys, dashboards.cli, dashboards.commands.{command}\n"
-        "from stream import granting, registration, rollout\n"
+        "from stream.detect import granting; from stream.people import registration, rollout\n"
         "print([name for name in ('river', 'scipy', 'faust', 'clickhouse_connect') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,8 +13,8 @@ from dashboards.output import Output
 from dashboards.undo_facts import Run
 from dashboards.undo_run import Report
 from ingest.agent_file import AgentFile, Tool
-from stream.undo_record import Outcome, Standing
-from stream.undoing import Done, Plan, State, plan
+from stream.people.undo_record import Outcome, Standing
+from stream.people.undoing import Done, Plan, State, plan
 from tracefuse.errors import ConfigError
 
 TRACE = "a" * 32

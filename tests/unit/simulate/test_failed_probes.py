@@ -14,7 +14,7 @@ from ingest.simulate.process import Work
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenarios import SCENARIOS
 from ingest.simulate.work import TASKS
-from stream.registering import sealed
+from stream.detect.registering import sealed
 from tests.pipe import MASTER, REGISTRY, TENANT, Pipe, signals
 from tracefuse.transports import MemoryTransport
 

@@ -13,7 +13,7 @@ from ingest.simulate.process import Work
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenarios import DEMO, LASTING, REST, SCENARIOS
 from ingest.simulate.script import Act, Ask, Hand, Say, Script, Tell
-from stream.registering import sealed
+from stream.detect.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, Told, signals, trace_id
 from tracefuse.canonical import canonical
 from tracefuse.events import Event

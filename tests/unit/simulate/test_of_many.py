@@ -7,8 +7,8 @@ from ingest.simulate.process import Work
 from ingest.simulate.roles import Role, agent_file
 from ingest.simulate.roles import fleet as roles_of
 from ingest.simulate.scenarios import SCENARIOS
-from stream.registering import sealed
-from stream.sharing import HOLD_SECONDS
+from stream.correlate.sharing import HOLD_SECONDS
+from stream.detect.registering import sealed
 from tests.fleet import Fleet
 from tests.pipe import REGISTRY, TENANT
 from tests.unit.simulate.test_habits import told

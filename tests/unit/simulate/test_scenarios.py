@@ -30,9 +30,9 @@ from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenario import Moment
 from ingest.simulate.scenarios import DEMO, LASTING, REST, SCENARIOS
 from ingest.simulate.script import Act, Ask, Freeze, Script
-from stream import promotion
-from stream.budgets import Ledger, most
-from stream.proving import Shown
+from stream.agent.budgets import Ledger, most
+from stream.people import promotion
+from stream.people.proving import Shown
 from tracefuse.errors import ConfigError
 from tracefuse.grants import Grants
 from tracefuse.grants import decode as grants_of

@@ -9,10 +9,10 @@ import pytest
 from river import stats
 
 from detectors import Detector, LatencyBaseline, step_vector
-from stream.agent_cells import Cells, upgraded
-from stream.agent_state import AgentState, new_agent
-from stream.breaker import Breaker, Forced, State, step
-from stream.budgets import Amount
+from stream.agent.agent_cells import Cells, upgraded
+from stream.agent.agent_state import AgentState, new_agent
+from stream.agent.breaker import Breaker, Forced, State, step
+from stream.agent.budgets import Amount
 from tests.unit.stream.test_unpickle import lived
 
 OLD, NEW = "0" * 16, "f" * 16

@@ -4,8 +4,8 @@ from random import Random
 from typing import Any
 
 from detectors import Silence
-from stream.agent_state import AgentState, new_agent
-from stream.breaker import Forced, Slowed, Tick, Tripped, step
+from stream.agent.agent_state import AgentState, new_agent
+from stream.agent.breaker import Forced, Slowed, Tick, Tripped, step
 
 RUNS = 200
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 from ingest.records import Incident
-from stream import outbox as limits
-from stream.desk import Desk
-from stream.firing import (
+from stream.alerts import outbox as limits
+from stream.alerts.desk import Desk
+from stream.alerts.firing import (
     AGAIN_SECONDS,
     FIRING_MAX,
     FIRING_SECONDS,
@@ -15,8 +15,8 @@ from stream.firing import (
     RESOLVED_SECONDS,
     Firing,
 )
-from stream.notice import CHARACTERS_MAX, LISTED_MAX, clean, of_many, of_one
-from stream.outbox import AGENT_PER_MINUTE, GIVE_UP_SECONDS, MINUTE, ROUTE_PER_MINUTE, Outbox
+from stream.alerts.notice import CHARACTERS_MAX, LISTED_MAX, clean, of_many, of_one
+from stream.alerts.outbox import AGENT_PER_MINUTE, GIVE_UP_SECONDS, MINUTE, ROUTE_PER_MINUTE, Outbox
 
 HOOK = "json://127.0.0.1:9/hook"
 START = 1_795_000_000.0

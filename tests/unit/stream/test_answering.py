@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from ingest.records import Signal
-from stream.agent_state import TASKS_MAX, new_agent
+from stream.agent.agent_state import TASKS_MAX, new_agent
+from stream.join.support import MET_KEPT, Support
 from stream.outputs import Output
-from stream.support import MET_KEPT, Support
 from tests.pipe import AGENT, TENANT, Pipe, commands, registered, signals, summaries, trace_id
 from tracefuse.drafts import Draft, Run
 from tracefuse.events import Event, Fingerprint

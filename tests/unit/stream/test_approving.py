@@ -8,7 +8,7 @@ import pytest
 from ingest import codec
 from ingest.records import Decided, Decision, Outcome, Wanted
 from ingest.topics import APPROVALS
-from stream.approving import record_key
+from stream.holding.approving import record_key
 from stream.outputs import Line, Output
 from tests.pipe import AGENT, AUTO, HUMAN, TENANT, Pipe, Told, registered, signals
 from tests.unit.stream.test_held_calls import FILE, TOOL, answered, asked, verdicts

@@ -7,12 +7,12 @@ import pytest
 from ingest import codec
 from ingest.records import Incident, Signal, Summary
 from ingest.topics import FLEET, INCIDENTS
-from stream import attribution
-from stream.attribution import PIECES_MAX, TRACE_SECONDS, Piece, candidate
-from stream.columns import COLUMNS
-from stream.correlate import Correlate
-from stream.notice import of_one
+from stream.alerts.notice import of_one
+from stream.correlate.correlate import Correlate
+from stream.finding import attribution
+from stream.finding.attribution import PIECES_MAX, TRACE_SECONDS, Piece, candidate
 from stream.outputs import Line
+from stream.sink.columns import COLUMNS
 from tests.fleet import Fleet
 from tests.pipe import START, TENANT, TRACE, VERIFIER, Pipe, Told, found, summaries
 from tracefuse import wire

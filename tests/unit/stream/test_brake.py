@@ -9,15 +9,15 @@ from detectors import CATALOGUE
 from ingest import codec
 from ingest.records import Braked, Run
 from ingest.topics import FLEET, INBOX
-from stream.agent_state import new_agent
-from stream.brake import BRAKED_MAX, OPENINGS_MAX, TENANTS_MAX, WINDOW, Brakes, TenantState
-from stream.breaker import WAIT, State, Tripped
-from stream.correlate import Correlate
-from stream.detect import Detect
-from stream.finding import Finding
+from stream.agent.agent_state import new_agent
+from stream.agent.breaker import WAIT, State, Tripped
+from stream.agent.finding import Finding
+from stream.agent.saying import Saying
+from stream.correlate.correlate import Correlate
+from stream.detect.detect import Detect
 from stream.outputs import Line, Output, Placed
-from stream.saying import Saying
-from stream.withholding import Withholding
+from stream.stopping.brake import BRAKED_MAX, OPENINGS_MAX, TENANTS_MAX, WINDOW, Brakes, TenantState
+from stream.stopping.withholding import Withholding
 from tests.fleet import Fleet
 from tests.pipe import TENANT, VERIFIER, commands, registered, signals, summaries
 from tracefuse import wire

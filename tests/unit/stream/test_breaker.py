@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from stream.breaker import (
+from stream.agent.breaker import (
     FORGIVE,
     JITTER,
     PROBES,

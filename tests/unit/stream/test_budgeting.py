@@ -2,12 +2,12 @@
 
 from detectors.base import DAY_SECONDS
 from ingest.records import Signal, Step
-from stream.agent_state import AgentState, new_agent
-from stream.breaker import Tripped
-from stream.commanding import Commanding
-from stream.finding import Finding
-from stream.saying import Saying
-from stream.withholding import Withholding
+from stream.agent.agent_state import AgentState, new_agent
+from stream.agent.breaker import Tripped
+from stream.agent.finding import Finding
+from stream.agent.saying import Saying
+from stream.stopping.commanding import Commanding
+from stream.stopping.withholding import Withholding
 from tests.pipe import AGENT, START, TENANT, TRACE, VERIFIER, signals
 
 

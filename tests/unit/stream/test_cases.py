@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from ingest.topics import INBOX
-from stream.cases import FACTS_MAX, Case, Expected, play, read, smallest
-from stream.export import Past
-from stream.export import Told as Incident
+from stream.replay.cases import FACTS_MAX, Case, Expected, play, read, smallest
+from stream.replay.export import Past
+from stream.replay.export import Told as Incident
 from tests.pipe import AGENT, START, TENANT, Pipe, Told, file, registered, summaries, trace_id
 from tracefuse.errors import ConfigError
 

@@ -7,13 +7,13 @@ import pytest
 
 from ingest.agent_file import AgentFile, Bundle
 from ingest.records import Signal, Step
-from stream import changed
-from stream.agent_state import BUNDLE_MODELS_MAX, BUNDLES_MAX, AgentState, new_agent
-from stream.changed import between
-from stream.finding import Finding
+from stream.agent.agent_state import BUNDLE_MODELS_MAX, BUNDLES_MAX, AgentState, new_agent
+from stream.agent.finding import Finding
+from stream.agent.unpickle import loads
+from stream.finding import changed
+from stream.finding.changed import between
 from stream.outputs import Output
-from stream.rollout import rolled_back, rolled_out
-from stream.unpickle import loads
+from stream.people.rollout import rolled_back, rolled_out
 from tests.pipe import Pipe, Told, registered, signals
 from tests.unit.stream.test_canary import SCOPE, run
 from tests.unit.stream.test_shadow import pair

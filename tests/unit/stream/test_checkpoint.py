@@ -4,8 +4,8 @@ from math import inf
 
 import pytest
 
-from stream.checkpoint import CELL_BYTES_MAX, Checkpoint, Reader, Saved
 from stream.partition import Marker
+from stream.worker.checkpoint import CELL_BYTES_MAX, Checkpoint, Reader, Saved
 
 KEY = b"k" * 32
 SOURCE = "agent.inbox.v1"

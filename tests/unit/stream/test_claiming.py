@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from ingest.records import Signal, Step
-from stream.agent_state import new_agent
-from stream.claims import CLAIMED_MAX, CLAIMS_KEPT, DEEDS_KEPT, TOOLS_MAX, Conduct
+from stream.agent.agent_state import new_agent
+from stream.join.claims import CLAIMED_MAX, CLAIMS_KEPT, DEEDS_KEPT, TOOLS_MAX, Conduct
 from stream.outputs import Answer, Output
 from tests.pipe import (
     AGENT,

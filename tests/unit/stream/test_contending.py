@@ -7,8 +7,8 @@ import pytest
 
 from ingest import codec
 from ingest.records import Hindered
-from stream.contending import PREFIX, QUIET_SECONDS, TOLD_MAX, TOOLS_MAX, ContentionState
-from stream.correlate import Correlate
+from stream.correlate.contending import PREFIX, QUIET_SECONDS, TOLD_MAX, TOOLS_MAX, ContentionState
+from stream.correlate.correlate import Correlate
 from tests.fleet import Fleet
 from tests.pipe import TENANT, VERIFIER, registered
 from tracefuse import wire

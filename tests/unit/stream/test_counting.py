@@ -9,8 +9,8 @@ from prometheus_client import REGISTRY
 from ingest import codec
 from ingest.records import DeadLetter, Incident, Signal, Step
 from ingest.topics import CONTROL_LOG, DLQ, INBOX, INCIDENTS, QUARANTINE, SIGNALS
-from stream import counting
 from stream.outputs import Line, Order, Output
+from stream.worker import counting
 from tracefuse import wire
 from tracefuse.control import Command, Reason
 

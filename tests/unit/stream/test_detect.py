@@ -9,11 +9,11 @@ import pytest
 from ingest import codec
 from ingest.records import Alive, DeadLetter
 from ingest.topics import DLQ, INBOX
-from stream.agent_state import RUNS_MAX, TOOLS_MAX
-from stream.breaker import PROBES, THROTTLE_MS, WAIT
-from stream.commanding import ACK_SECONDS
-from stream.detect import GRACE_SECONDS, Detect
+from stream.agent.agent_state import RUNS_MAX, TOOLS_MAX
+from stream.agent.breaker import PROBES, THROTTLE_MS, WAIT
+from stream.detect.detect import GRACE_SECONDS, Detect
 from stream.outputs import Output
+from stream.stopping.commanding import ACK_SECONDS
 from tests.pipe import (
     AGENT,
     AUTO,

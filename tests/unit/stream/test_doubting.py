@@ -1,9 +1,9 @@
 """A statistical finding lets one call wait, not what else its run does."""
 
 from ingest.records import Step
-from stream import doubting
-from stream.agent_state import DOUBTS_MAX, RunState
-from stream.breaker import Breaker
+from stream.agent.agent_state import DOUBTS_MAX, RunState
+from stream.agent.breaker import Breaker
+from stream.finding import doubting
 
 NAME = "no_progress"
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ingest.records import Run
-from stream import drifting
-from stream.agent_state import TASKS_MAX, AgentState, RunState, TaskState, new_agent
-from stream.finding import Finding
-from stream.unpickle import loads
+from stream.agent.agent_state import TASKS_MAX, AgentState, RunState, TaskState, new_agent
+from stream.agent.finding import Finding
+from stream.agent.unpickle import loads
+from stream.finding import drifting
 from tests.pipe import Pipe, Told, commands, file, registered, signals, summaries, trace_id
 
 USUAL, OTHER = ["find", "read"], ["find", "wipe", "read"]

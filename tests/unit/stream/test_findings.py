@@ -6,10 +6,10 @@ import pytest
 
 from detectors import CATALOGUE
 from ingest.records import Loop, Step
-from stream.agent_state import AgentState, new_agent
-from stream.breaker import Slowed, State, Tripped, step
-from stream.finding import Finding
-from stream.findings import on_complete, on_request
+from stream.agent.agent_state import AgentState, new_agent
+from stream.agent.breaker import Slowed, State, Tripped, step
+from stream.agent.finding import Finding
+from stream.finding.findings import on_complete, on_request
 from tests.pipe import AGENT, START, TENANT, TRACE
 from tests.pipe import file as declared
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from ingest.records import Asked, Step
-from stream.breaker import State
-from stream.budgets import OVERDUE_MAX
+from stream.agent.breaker import State
+from stream.agent.budgets import OVERDUE_MAX
+from stream.holding.policy import GATES
 from stream.outputs import Answer, Output
-from stream.policy import GATES
 from tests.pipe import AGENT, TENANT, Pipe, Told, registered, signals, trace_id
 from tracefuse.verdicts import Verdict
 

@@ -3,9 +3,17 @@
 from ingest import codec
 from ingest.records import NO_SRC, Acknowledged, Src, Step
 from ingest.topics import CONTROL_LOG, EVENTS, INBOX
-from stream import intake
 from stream.dead_letters import ROW_MAX
-from stream.intake import AGE_SECONDS, CHUNK_OFFSETS, CHUNKS_HELD, DAY_MS, Chunk, Intake, Stored
+from stream.sink import intake
+from stream.sink.intake import (
+    AGE_SECONDS,
+    CHUNK_OFFSETS,
+    CHUNKS_HELD,
+    DAY_MS,
+    Chunk,
+    Intake,
+    Stored,
+)
 from tests.pipe import AGENT, MASTER, TENANT, TRACE, Told, envelope
 from tracefuse import control, wire
 from tracefuse.control import Command, Reason

@@ -8,9 +8,8 @@ import pytest
 from ingest import codec
 from ingest.records import Ack, Alive, DeadLetter, Fact, Run, Step
 from ingest.topics import DLQ, INBOX, QUARANTINE
-from stream.join import Join
-from stream.outputs import Line
-from stream.trace_state import (
+from stream.join.join import Join
+from stream.join.trace_state import (
     ACTIONS_KEPT,
     CALLS_KEPT,
     NOTES_KEPT,
@@ -19,6 +18,7 @@ from stream.trace_state import (
     SEEN_KEPT,
     hash_of,
 )
+from stream.outputs import Line
 from tests.pipe import (
     AGENT,
     MASTER,
@@ -404,7 +404,7 @@ def test_without_the_ids_it_would_count_twice(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Control: deduplication is what the id does."""
-    monkeypatch.setattr("stream.trace_state.Trace.first_time", lambda self, event_id: True)
+    monkeypatch.setattr("stream.join.trace_state.Trace.first_time", lambda self, event_id: True)
     lines = Told().call(1, cost_usd=1.0)
     alone.send(*lines)
 
@@ -624,7 +624,7 @@ def test_ended_traces_are_remembered_for_a_while(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many as the limit says, the newest; who comes later than that begins anew."""
-    monkeypatch.setattr("stream.join.ENDED_KEPT", 3)
+    monkeypatch.setattr("stream.join.join.ENDED_KEPT", 3)
     here = [
         trace for trace in (trace_id(n) for n in range(1, 200))
         if wire.partition_of(wire.trace_key(TENANT, trace)) == NUMBER

@@ -8,10 +8,10 @@ import pytest
 from ingest import codec
 from ingest.records import IncidentLabel, IncidentReview, IncidentReviewed, Label, Signal
 from ingest.topics import APPROVALS, EVENTS
-from stream import agent_state, spoken
-from stream.agent_state import AgentState
-from stream.detect import Detect
-from stream.judging import record_key
+from stream.agent import agent_state, spoken
+from stream.agent.agent_state import AgentState
+from stream.detect.detect import Detect
+from stream.detect.judging import record_key
 from stream.outputs import Line, Output
 from tests.pipe import (
     AGENT,

@@ -2,7 +2,7 @@
 
 from prometheus_client import REGISTRY
 
-from stream.lag import Lag
+from stream.worker.lag import Lag
 
 
 def shown(partition: int) -> float | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream.manners import PLACES_MAX, manner
+from stream.join.manners import PLACES_MAX, manner
 from tests.pipe import Told
 from tracefuse.events import Fingerprint
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ingest.records import Provenance, Signal
-from stream.origins import LISTED_KEPT, NAMED_KEPT, ORDERED_KEPT, Origins
+from stream.join.origins import LISTED_KEPT, NAMED_KEPT, ORDERED_KEPT, Origins
 from stream.outputs import Answer, Output
 from tests.pipe import AGENT, TENANT, TRACE, Pipe, Told, registered, signals
 from tracefuse.drafts import Draft, Run

@@ -7,8 +7,8 @@ import pytest
 
 from ingest.records import Fact, Planned, Signal, Step
 from ingest.topics import INBOX
+from stream.join.plans import NAME_MAX, STEPS_MAX, Plan
 from stream.outputs import Answer
-from stream.plans import NAME_MAX, STEPS_MAX, Plan
 from tests.pipe import Pipe, Told, commands, found, registered, signals, trace_id
 from tracefuse.verdicts import Verdict
 

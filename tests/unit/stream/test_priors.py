@@ -9,11 +9,18 @@ import pytest
 from ingest import codec
 from ingest.records import Baseline, Learned, Moments, Prior, Signal
 from ingest.topics import BASELINES, FLEET, INBOX
-from stream.correlate import Correlate
-from stream.detect import Detect
+from stream.correlate.correlate import Correlate
+from stream.correlate.priors import (
+    AGENTS_MAX,
+    CALLS_MAX,
+    FORGET_SECONDS,
+    PREFIX,
+    TOOLS_MAX,
+    PriorState,
+)
+from stream.detect.detect import Detect
 from stream.outputs import Latest, Line, Output
 from stream.partition import Snapshot
-from stream.priors import AGENTS_MAX, CALLS_MAX, FORGET_SECONDS, PREFIX, TOOLS_MAX, PriorState
 from tests.fleet import Fleet
 from tests.pipe import TENANT, VERIFIER, found, registered, signals, trace_id
 from tracefuse import wire

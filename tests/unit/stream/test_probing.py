@@ -9,9 +9,9 @@ import pytest
 
 from ingest.records import Fact, Probed, Run, Signal
 from ingest.topics import INBOX
-from stream.agent_state import AgentState
+from stream.agent.agent_state import AgentState
+from stream.finding.probing import SETS_MAX
 from stream.outputs import Output
-from stream.probing import SETS_MAX
 from tests.pipe import Pipe, Told, commands, found, registered, signals, summaries, trace_id
 from tests.unit.stream.test_held_calls import asked, verdicts
 from tracefuse.events import Event

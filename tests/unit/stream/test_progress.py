@@ -7,10 +7,10 @@ import pytest
 
 from ingest.records import Fact, Loop, Signal, Step
 from ingest.topics import INBOX
-from stream.agent_state import AgentState, new_agent
+from stream.agent.agent_state import AgentState, new_agent
+from stream.finding.progressing import TASKS_MAX, called
+from stream.join.progress import REACHED_KEPT, RESULTS_KEPT, SEEN_KEPT, Progress
 from stream.outputs import Answer, Output
-from stream.progress import REACHED_KEPT, RESULTS_KEPT, SEEN_KEPT, Progress
-from stream.progressing import TASKS_MAX, called
 from tests.pipe import AGENT, TENANT, Pipe, Told, commands, found, registered, signals, trace_id
 from tracefuse import wire
 from tracefuse.drafts import Draft, Run

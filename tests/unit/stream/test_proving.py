@@ -3,9 +3,9 @@
 import pytest
 
 from ingest.agent_file import AgentFile, Gate, Grant, Stage
-from stream.granting import GRANTS_MAX, bundle, environment, noted, since
-from stream.promotion import before, missing, promoted
-from stream.proving import Shown, lacking
+from stream.detect.granting import GRANTS_MAX, bundle, environment, noted, since
+from stream.people.promotion import before, missing, promoted
+from stream.people.proving import Shown, lacking
 from tracefuse.errors import ConfigError
 
 WELL = Shown(runs=200, well=199, days=20)

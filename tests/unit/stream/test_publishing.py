@@ -9,7 +9,7 @@ import pytest
 from ingest import codec
 from ingest.topics import CONTROL, CONTROL_LOG, FLEET, INBOX, SIGNALS
 from stream.outputs import Forget, Line, Order, Output
-from stream.publishing import RECORD_BYTES_MAX, Publisher
+from stream.worker.publishing import RECORD_BYTES_MAX, Publisher
 from tests.pipe import AUTO, VERIFIER
 from tracefuse import control, wire
 from tracefuse.control import Command, Reason

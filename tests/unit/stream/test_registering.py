@@ -8,10 +8,10 @@ import pytest
 from ingest.agent_file import Gate, Grant
 from ingest.records import Registered, Signal
 from ingest.registry import AgentFile
-from stream import registering
-from stream.agent_state import new_agent
-from stream.granting import environment
-from stream.registering import opened, sealed, unearned
+from stream.agent.agent_state import new_agent
+from stream.detect import registering
+from stream.detect.granting import environment
+from stream.detect.registering import opened, sealed, unearned
 from tests.pipe import (
     AGENT,
     HUMAN,

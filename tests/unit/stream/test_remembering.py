@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ingest.records import Kept, Provenance, Signal, Step
-from stream.agent_state import new_agent
+from stream.agent.agent_state import new_agent
+from stream.agent.unpickle import loads
+from stream.finding.remembering import PLANTED_MAX, wrote
 from stream.outputs import Answer, Output
-from stream.remembering import PLANTED_MAX, wrote
-from stream.unpickle import loads
 from tests.pipe import AGENT, TENANT, signals, trace_id
 from tests.unit.stream.test_origins import EVIL, LIST, ORDER, OWN, PAY, Agent
 from tracefuse.drafts import Run

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from ingest.keys import Keys, create
-from stream import requests
-from stream.requests import NotSigned, Request
+from stream.people import requests
+from stream.people.requests import NotSigned, Request
 from tracefuse import control, people
 from tracefuse.clock import now_us
 from tracefuse.errors import ConfigError

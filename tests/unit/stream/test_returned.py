@@ -6,7 +6,7 @@ import pytest
 
 from ingest.records import Fact, Signal, Step
 from ingest.topics import INBOX
-from stream.agent_state import ToolState
+from stream.agent.agent_state import ToolState
 from tests.pipe import AGENT, TENANT, Pipe, Told, found, signals
 from tests.unit.stream.test_held_calls import in_force
 

@@ -8,11 +8,11 @@ import pytest
 from ingest import codec
 from ingest.records import Label, Review, Reviewed, Sampled
 from ingest.topics import APPROVALS, EVENTS
-from stream import reviewing
-from stream.detect import Detect
+from stream.agent.spoken import JUDGES_MAX, NAME_CHARACTERS_MAX
+from stream.detect import reviewing
+from stream.detect.detect import Detect
+from stream.detect.reviewing import chosen, record_key
 from stream.outputs import Line, Output
-from stream.reviewing import chosen, record_key
-from stream.spoken import JUDGES_MAX, NAME_CHARACTERS_MAX
 from tests.pipe import AGENT, AUTO, HUMAN, TENANT, TRACE, Pipe, Told, registered, signals, trace_id
 from tests.unit.stream.test_held_calls import FILE, TOOL, asked, verdicts
 from tracefuse.signing import CommandSigner

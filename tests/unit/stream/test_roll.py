@@ -7,9 +7,9 @@ import msgspec
 from ingest import codec
 from ingest.records import Census
 from ingest.topics import FLEET, INBOX
-from stream.detect import Detect
+from stream.detect.detect import Detect
+from stream.detect.roll import ACTIVE_SECONDS, TENANTS_MAX
 from stream.outputs import Output
-from stream.roll import ACTIVE_SECONDS, TENANTS_MAX
 from tests.pipe import TENANT, VERIFIER, Pipe, Told, found, registered, trace_id
 from tracefuse import wire
 

@@ -4,9 +4,9 @@ import pytest
 
 from ingest.agent_check import sense
 from ingest.agent_file import AgentFile, Bundle, Grant, Stage
-from stream.granting import bundle as granted
-from stream.granting import noted, written
-from stream.rollout import (
+from stream.detect.granting import bundle as granted
+from stream.detect.granting import noted, written
+from stream.people.rollout import (
     STAGES,
     UnderWay,
     began,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from stream.correlate.rooms import Room
 from stream.partition import Partition
-from stream.rooms import Room
 
 
 class Animal:

@@ -34,10 +34,10 @@ from ingest.topics import (
     QUARANTINE,
     SIGNALS,
 )
-from stream.columns import SKEW_US, Block
-from stream.join import Join
-from stream.logged import Logged
-from stream.rows import Row, Skip, read
+from stream.join.join import Join
+from stream.sink.columns import SKEW_US, Block
+from stream.sink.logged import Logged
+from stream.sink.rows import Row, Skip, read
 from tests.pipe import AGENT, AUTO, MASTER, TENANT, TRACE, Told, envelope
 from tracefuse import control, wire
 from tracefuse.control import Command, Reason

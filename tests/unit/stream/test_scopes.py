@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.topics import FLEET, INBOX
-from stream.scopes import place
+from stream.people.scopes import place
 from tracefuse import wire
 from tracefuse.control import (
     SCOPES,

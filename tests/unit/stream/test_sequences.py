@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ingest.records import Signal
-from stream.agent_state import AgentState
+from stream.agent.agent_state import AgentState
 from stream.outputs import Answer, Output
 from tests.pipe import AGENT, TENANT, Pipe, Told, registered, signals, trace_id
 

@@ -3,8 +3,8 @@
 import random
 
 from ingest.records import Step
-from stream.agent_state import new_agent
-from stream.findings import on_complete
+from stream.agent.agent_state import new_agent
+from stream.finding.findings import on_complete
 from tests.pipe import AGENT, START, TENANT, TRACE
 
 

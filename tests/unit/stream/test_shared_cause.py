@@ -8,15 +8,11 @@ import pytest
 
 from ingest.records import Incident, Signal
 from ingest.topics import FLEET
-from stream import shared_cause
-from stream.brake import PREFIX as BRAKE
-from stream.brake import TenantState
-from stream.correlate import Correlate
-from stream.desk import Desk
-from stream.notice import of_one
-from stream.outputs import Output
-from stream.partition import Marker
-from stream.shared_cause import (
+from stream.alerts.desk import Desk
+from stream.alerts.notice import of_one
+from stream.correlate import shared_cause
+from stream.correlate.correlate import Correlate
+from stream.correlate.shared_cause import (
     AGENTS_MAX,
     AGENTS_MIN,
     DAY,
@@ -27,7 +23,11 @@ from stream.shared_cause import (
     nodes,
     poisson_tail,
 )
-from stream.sharing import HELD_MAX, HOLD_SECONDS
+from stream.correlate.sharing import HELD_MAX, HOLD_SECONDS
+from stream.outputs import Output
+from stream.partition import Marker
+from stream.stopping.brake import PREFIX as BRAKE
+from stream.stopping.brake import TenantState
 from tests.fleet import Fleet
 from tests.pipe import START, TENANT, VERIFIER
 

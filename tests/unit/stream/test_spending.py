@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingest.records import Signal, Step
-from stream.agent_state import MODELS_MAX, TASKS_MAX, AgentState, new_agent
-from stream.finding import Finding
-from stream.findings import on_complete
+from stream.agent.agent_state import MODELS_MAX, TASKS_MAX, AgentState, new_agent
+from stream.agent.finding import Finding
+from stream.finding.findings import on_complete
 from tests.pipe import AGENT, START, TENANT, TRACE, Pipe, Told, registered, signals, trace_id
 
 

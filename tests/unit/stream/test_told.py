@@ -7,9 +7,9 @@ import pytest
 from ingest import codec
 from ingest.records import Src
 from ingest.topics import INBOX, VERDICTS
-from stream.columns import Block
-from stream.intake import Intake, Stored
-from stream.rows import Row, Skip, read
+from stream.sink.columns import Block
+from stream.sink.intake import Intake, Stored
+from stream.sink.rows import Row, Skip, read
 from tests.pipe import AGENT, MASTER, TENANT, TRACE
 from tracefuse import verdicts, wire
 from tracefuse.credentials import envelope_key

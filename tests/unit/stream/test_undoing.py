@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ingest.agent_file import AgentFile, Tool
-from stream.undo_record import (
+from stream.people.undo_record import (
     ATTEMPTS_MAX,
     PLAN,
     Agreement,
@@ -19,7 +19,7 @@ from stream.undo_record import (
     signed,
     standing,
 )
-from stream.undoing import Change, Done, Plan, State, plan
+from stream.people.undoing import Change, Done, Plan, State, plan
 from tracefuse.signing import CommandSigner, CommandVerifier
 
 TRACE = "a" * 32

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from detectors import DETECTORS
-from stream.unpickle import _Unpickler, loads
+from stream.agent.unpickle import _Unpickler, loads
 from tests.pipe import AGENT, TENANT, Pipe, Told, registered
 from tracefuse import wire
 
@@ -71,6 +71,18 @@ def test_every_detector_comes_back(name: str, protocol: int) -> None:
     assert type(loads(pickle.dumps(detector, protocol))) is DETECTORS[name]
 
 
+@pytest.mark.parametrize("module", ["agent_state", "agreements", "breaker", "budgets"])
+def test_what_a_checkpoint_names_at_its_earlier_place_comes_back(module: str) -> None:
+    """Else a worker of this build could not go on from a checkpoint of the one before."""
+    now = importlib.import_module(f"stream.agent.{module}")
+    classes = [one for one in vars(now).values() if isinstance(one, type)]
+    ours = [one for one in classes if one.__module__ == now.__name__]
+
+    assert ours
+    for one in ours:
+        assert loads(named(f"stream.{module}", one.__name__)) is one
+
+
 def test_plain_containers_come_back() -> None:
     """What detectors are made of."""
     plain = [
@@ -88,11 +100,12 @@ def test_plain_containers_come_back() -> None:
         ("builtins", "exec"), ("builtins", "getattr"), ("builtins", "open"), ("builtins", "__import__"),
         ("importlib", "import_module"), ("operator", "attrgetter"), ("functools", "partial"),
         ("collections", "namedtuple"), ("collections", "_sys"), ("collections", "abc"),
-        ("detectors.base", "insort"), ("detectors", "step_features"), ("stream.agent_state", "field"),
-        ("stream.breaker", "replace"), ("ingest.agent_file", "hashlib"), ("ingest.agent_file", "datetime"),
+        ("detectors.base", "insort"), ("detectors", "step_features"),
+        ("stream.agent.agent_state", "field"), ("stream.breaker", "replace"),
+        ("ingest.agent_file", "hashlib"), ("ingest.agent_file", "datetime"),
         ("ingest.agent_file", "Tokens"), ("river.datasets.base", "shutil"), ("river.utils.pretty", "print"),
         ("copyreg", "add_extension"), ("copyreg", "pickle"), ("pickle", "loads"), ("array", "__loader__"),
-        ("stream.detect", "Detect"), ("river.stats", "os.system"), ("os.path", "os.system"),
+        ("stream.detect.detect", "Detect"), ("river.stats", "os.system"), ("os.path", "os.system"),
         ("detectors.base", "base.Base"), ("detectorsevil", "x"), ("river", "stats"),
     ],
 )  # fmt: skip
@@ -147,7 +160,12 @@ def test_whatever_comes_out_by_name_is_a_class() -> None:
 def _modules() -> list[str]:
     """Modules of river's that its detectors may use, and our own."""
     families = ("river.stats", "river.drift", "river.base", "river.utils")
-    names = ["detectors.base", "detectors.step_vector", "stream.agent_state", "stream.breaker"]
+    names = [
+        "detectors.base",
+        "detectors.step_vector",
+        "stream.agent.agent_state",
+        "stream.agent.breaker",
+    ]
     for family in families:
         package = importlib.import_module(family)
         found = pkgutil.walk_packages(package.__path__, f"{family}.")

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ingest.records import Ref, Signal, Step
-from stream import unsure
-from stream.agent_state import VERSIONS_MAX, new_agent
+from stream.agent.agent_state import VERSIONS_MAX, new_agent
+from stream.finding import unsure
 from stream.outputs import Answer
 from tests.pipe import Pipe, Told, commands, registered, signals, trace_id
 from tracefuse.verdicts import Verdict

@@ -3,9 +3,9 @@
 from typing import Any
 
 from ingest.records import Signal
-from stream.agent_state import AgentState
+from stream.agent.agent_state import AgentState
+from stream.finding.volumes import ALL
 from stream.outputs import Answer, Output
-from stream.volumes import ALL
 from tests.pipe import AGENT, START, TENANT, Pipe, Told, registered, signals, trace_id
 
 TOOLS = {

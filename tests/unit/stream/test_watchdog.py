@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from stream.app import App
-from stream.watchdog import (
+from stream.worker.app import App
+from stream.worker.watchdog import (
     ENDING_SECONDS,
     SESSION_SECONDS,
     STUCK_SECONDS,
     UNKNOWN_SECONDS,
     Watchdog,
 )
-from stream.watchdog import Seen as Look
+from stream.worker.watchdog import Seen as Look
 
 
 def reading(coordinator: int | None) -> SimpleNamespace:

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from ingest.topics import INBOX
-from stream import replay
 from stream.build import build
-from stream.detect import Detect
+from stream.detect.detect import Detect
 from stream.partition import Marker
-from stream.whatif import APPEARS, CHANGES, VANISHES, Differences, WhatIf
-from stream.whatif_words import words
+from stream.replay import replay
+from stream.replay.whatif import APPEARS, CHANGES, VANISHES, Differences, WhatIf
+from stream.replay.whatif_words import words
 from tests.pipe import START, VERIFIER, Pipe, Told, commands, file, registered, trace_id
 from tests.unit.stream.test_held_calls import FILE, asked
 from tracefuse.errors import ConfigError

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from ingest import codec
-from stream.correlate import Correlate
+from stream.correlate.correlate import Correlate
 from stream.outputs import Line, Output
-from stream.wide import CALM_SECONDS
+from stream.stopping.wide import CALM_SECONDS
 from tests.pipe import AUTO, HUMAN, START, commands
 from tracefuse import people, wire
 from tracefuse.control import Command, Reason, State

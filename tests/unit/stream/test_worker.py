@@ -7,8 +7,8 @@ from ingest import keys as key_files
 from ingest.records import Owner
 from ingest.settings import Settings
 from ingest.topics import INBOX
-from stream.checkpoint import Checkpoint
-from stream.worker import Owned, Record, Worker, cores
+from stream.worker.checkpoint import Checkpoint
+from stream.worker.worker import Owned, Record, Worker, cores
 from tracefuse import wire
 
 TERM = 5

@@ -1,0 +1,1 @@
+"""Third stage: what is wider than one agent: incidents, shared causes, wide stops, priors."""

@@ -1,0 +1,1 @@
+"""First stage: events of one trace in, facts out. State and parts of the core in `join.py`. Pure."""

@@ -1,0 +1,1 @@
+"""The log once more: the same decisions proved, another file tried, incidents as regression cases."""

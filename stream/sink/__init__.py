@@ -1,0 +1,1 @@
+"""Beside the stages: every topic's records into ClickHouse, each exactly once."""
