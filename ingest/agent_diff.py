@@ -94,6 +94,9 @@ def _tool(name: str, old: Tool, new: Tool) -> Iterator[Change]:
         seen = arg in new.decision_args
         words = f"rules {'now' if seen else 'no longer'} see `{arg}` of `{name}`"
         yield Change("other" if seen else "wider", words)
+    if old.confidential != new.confidential:
+        words = "are" if new.confidential else "are no longer"
+        yield Change(_wider(not new.confidential), f"results of `{name}` {words} confidential")
     for other in dict.fromkeys((*old.requires, *new.requires)):
         if (other in old.requires) != (other in new.requires):
             waits = other in new.requires

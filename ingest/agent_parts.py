@@ -70,6 +70,9 @@ class Tool(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
     requires
         Tools of which a call must have gone well in the same run of this agent before: ``verify`` before
         ``pay``. A held call without them is denied, another one is told.
+    confidential
+        Whether what it returns may go to tools alone that are confidential too: a held call of another one
+        that carries an address, an account, an id or a path out of such a result waits for a person.
     """
 
     access: Access = "read"
@@ -84,6 +87,7 @@ class Tool(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
     max_tokens: Tokens = 0
     timeout_s: Seconds = 0.0
     requires: tuple[Text, ...] = ()
+    confidential: bool = False
 
 
 class Owner(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):

@@ -1,13 +1,14 @@
 """`tracefuse keys`: make them, issue an agent's credential, and turn a signing key over without a gap."""
 
 import argparse
+import os
 from pathlib import Path
 
 from dashboards.naming import agent_of
 from dashboards.output import Output
 from ingest import keys
 from ingest.settings import Settings
-from tracefuse import credentials
+from tracefuse import credentials, honeytokens
 from tracefuse.errors import ConfigError
 
 # Who has to learn of a new key before it signs; who signs learns of it when it starts.
@@ -21,13 +22,15 @@ READERS = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "what", choices=("create", "rotate", "use"),
+        "what", choices=("create", "rotate", "use", "honeytoken"),
         help="create: what is missing, or an agent's credential; rotate: the next generation of a"
-        " signing key, which is accepted and does not sign yet; use: from now on it signs",
+        " signing key, which is accepted and does not sign yet; use: from now on it signs; honeytoken: a value for a record that no work"
+        " asks for, so that an agent which carries it into a call is stopped",
     )  # fmt: skip
     parser.add_argument(
         "name", nargs="?", default="",
-        help=f"create: TENANT/AGENT, to issue its credential; rotate, use: {', '.join(keys.AUTHORS)}",
+        help=f"create: TENANT/AGENT, to issue its credential; rotate, use: {', '.join(keys.AUTHORS)};"
+        " honeytoken: TENANT",
     )  # fmt: skip
     parser.add_argument("--out", default="", help="create: file of the credential")
 
@@ -37,6 +40,8 @@ def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     if options.what == "create":
         held = keys.create(folder)
         return _issue(held, options, out) if options.name else _list(held, folder, out)
+    if options.what == "honeytoken":
+        return _honeytoken(keys.load(folder), options.name or "default", out)
     if options.name not in keys.AUTHORS:
         raise ConfigError(f"key {options.name!r}: give one of {', '.join(keys.AUTHORS)}")
     if options.what == "rotate":
@@ -66,6 +71,14 @@ def _issue(held: keys.Keys, options: argparse.Namespace, out: Output) -> int:
         {"agent": f"{tenant}/{agent}", "file": str(path)},
         f"{path}: the agent's process reads it, TRACEFUSE_CREDENTIAL names it",
     )
+    return 0
+
+
+def _honeytoken(held: keys.Keys, tenant: str, out: Output) -> int:
+    """Any agent's credential has the tenant's key; nothing is kept of the token."""
+    key = held.credential(tenant, "-").hash_key
+    made = honeytokens.token(key, os.urandom(honeytokens.BYTES))
+    out.record({"tenant": tenant, "honeytoken": made}, made)
     return 0
 
 

@@ -99,6 +99,7 @@ class Provenance(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     memory: list[
         Kept
     ] = []  # of a call, what memory brought; of a write to memory, what results brought
+    confidential: list[Kept] = []  # of a call, what confidential results brought
 
 
 class Account(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -212,6 +213,7 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     hindered: str = ""  # of a result: it failed by a `lock`, a `conflict` or a `timeout`
     stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
     held: Asked | None = None  # of a request that waits for its verdict
+    honeytoken: bool = False  # of a request: its arguments carry what was planted to be found
     provenance: Provenance | None = None  # of a request whose arguments hold telling values
     planned: Planned | None = None  # of a request in a run that has declared its steps
     claims: list[Account] = []  # of a request: tools of which the run claimed what is not so

@@ -1,11 +1,17 @@
-"""What sensitive data a held call carries: the classes that the SDK found, against the agent's file. Pure."""
+"""What sensitive data a call carries: what the SDK and join found, against the agent's file. Pure.
+
+classes of a held call's arguments ─────► undeclared: waits for a person, or is marked
+values out of confidential results ─────► of a tool that is not confidential: waits for a person
+a honeytoken, whatever the call may do ─► the run is stopped
+"""
 
 from collections.abc import Iterator
 
 from detectors import Leakage
-from ingest.records import Step
+from ingest.records import Kept, Step
 from stream import sentences
 from stream.agent.agent_state import AgentState
+from stream.agent.breaker import Tripped
 from stream.agent.finding import Finding
 
 NAME = "leakage"
@@ -17,14 +23,33 @@ def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
     Where the file declares classes, the call waits for a person; a rule of approval may ask for more. What a
     read carries is marked only: but for what it asks, it takes nothing out.
     """
-    if step.held is None or not step.held.data_classes:
+    classes = step.held.data_classes if step.held is not None else ()
+    kept = _confidential(agent, step)
+    if not classes and not kept and not step.honeytoken:
         return
     leak = Leakage()
-    leak.update(step.held.data_classes, agent.file.data_classes)
-    fires = leak.fires and agent.file.access(step.tool) != "read"
+    leak.update(classes, agent.file.data_classes, [one.klass for one in kept], step.honeytoken)
+    fires = leak.fires and (step.honeytoken or agent.file.access(step.tool) != "read")
     marked = (leak.fires or leak.warns) and NAME not in agent.run(step.trace_id).signals
     if not fires and not marked:
         return
     evidence = leak.evidence() | {"declared": list(agent.file.data_classes[:8])}
+    if kept:
+        evidence |= {"argument": kept[0].path, "class": kept[0].klass, "hash": kept[0].hash}
     words = sentences.leakage(step.tool, evidence)
-    yield Finding(NAME, words, evidence, warning=not fires)
+    if step.honeytoken:
+        event = Tripped(auto_close=False)
+        yield Finding(NAME, words, evidence, "run", event, weight="critical")
+    else:
+        yield Finding(NAME, words, evidence, warning=not fires)
+
+
+def _confidential(agent: AgentState, step: Step) -> list[Kept]:
+    """What a call carries out of confidential results to where they are not at home.
+
+    To read a record one names it: that takes nothing out.
+    """
+    declared = agent.file.tools.get(step.tool)
+    if step.provenance is None or (declared is not None and declared.confidential):
+        return []
+    return [] if agent.file.access(step.tool) == "read" else step.provenance.confidential

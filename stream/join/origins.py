@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ingest.records import Kept, Origin, Provenance, Value
-from tracefuse.events import Event, Fingerprint
+from tracefuse.events import CONFIDENTIAL, Event, Fingerprint
 
 # 10 bytes each in a snapshot, so 10 kB of one trace at most. The newest stay; once listed ones are
 # forgotten, what nobody knows counts as listed.
@@ -21,6 +21,7 @@ VALUES_MAX = 320
 PATH_MAX = 128
 ENTRUSTED_KEPT = 16  # calls under way that read what somebody in charge named
 RECALLED_KEPT = 48  # addresses out of memory; beyond them each listed one counts as recalled
+GUARDED_KEPT = 48  # values of confidential results; beyond them each listed one counts as such
 KEPT_MAX = 8  # of one write to memory, or of one call
 VALUES_KEPT = 16  # of a fact: classes times origins are hardly more
 
@@ -31,6 +32,8 @@ FOREIGN = frozenset({"tool.result", "retrieval", "memory.read"})
 ADDRESSES = frozenset({"email", "account", "url", "host"})
 # What a source is named by; a name or an amount fits many sources.
 _PRECISE = ADDRESSES | {"path", "id"}
+# What of a confidential result tells it again: whose record it is, not on which server it lies.
+_GUARDED = _PRECISE - {"host"}
 
 
 class Origins(msgspec.Struct, array_like=True):
@@ -51,6 +54,8 @@ class Origins(msgspec.Struct, array_like=True):
     entrusted: dict[str, None] = {}  # calls that read what somebody in charge named, all of it
     recalled: dict[int, None] = {}  # addresses that were read from memory
     recalled_more: bool = False  # more than is known here
+    guarded: dict[int, None] = {}  # what confidential results told
+    guarded_more: bool = False  # more than is known here
 
     def hear(self, event: Event) -> None:
         """Somebody in charge speaks."""
@@ -73,6 +78,8 @@ class Origins(msgspec.Struct, array_like=True):
         self.forgot |= event.fingerprints_cut or len(self.listed) == LISTED_KEPT
         if event.name == "memory.read":
             self._recall(event)
+        elif CONFIDENTIAL in event.data_classes:
+            self._guard(event)
         demanded = event.sketches.get("orders")
         for klass, told in demanded.items() if isinstance(demanded, dict) else ():
             if isinstance(told, list) and told and (klass in ADDRESSES or not entrusted):
@@ -88,6 +95,25 @@ class Origins(msgspec.Struct, array_like=True):
             if one.klass in ADDRESSES:
                 _keep(self.recalled, number_of(one.hash), RECALLED_KEPT)
         self.recalled_more |= event.fingerprints_cut or len(self.recalled) == RECALLED_KEPT
+
+    def _guard(self, event: Event) -> None:
+        """A confidential result came in."""
+        for one in event.fingerprints[:VALUES_MAX]:
+            if one.klass in _GUARDED:
+                _keep(self.guarded, number_of(one.hash), GUARDED_KEPT)
+        self.guarded_more |= event.fingerprints_cut or len(self.guarded) == GUARDED_KEPT
+
+    def _leaked(self, found: list[Fingerprint], hosts: dict[str, int]) -> list[Kept]:
+        """Values of a call that confidential results told and nobody in charge named."""
+        if not self.guarded:
+            return []
+        more = self.guarded_more
+        return [
+            Kept(one.hash[:16], one.klass, origin, one.path[:PATH_MAX])
+            for one, origin in ((one, self._origin(one, hosts)) for one in found)
+            if one.klass in _GUARDED and origin in ("listed", "ordered")
+            if more or number_of(one.hash) in self.guarded
+        ][:KEPT_MAX]
 
     def stored(self, event: Event) -> Provenance | None:
         """Addresses that a write puts into memory and that only foreign text has told."""
@@ -140,6 +166,7 @@ class Origins(msgspec.Struct, array_like=True):
         return Provenance(
             named, list(values.values())[:VALUES_KEPT], bool(self.ordered),
             self.source, event.fingerprints_cut, self._recalled(found, hosts),
+            self._leaked(found, hosts),
         )  # fmt: skip
 
     def of(self, found: list[Fingerprint]) -> Iterator[tuple[Fingerprint, Origin]]:

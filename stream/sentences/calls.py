@@ -54,7 +54,17 @@ def leakage(tool: str, evidence: Evidence) -> str:
 
     >>> leakage("web.post", {"observed": ["aws_key", "email"]})
     "A call of `web.post` carries data of class aws_key, email, which the agent's file does not declare."
+    >>> leakage("web.post", {"observed": ["confidential"], "class": "email", "argument": "to"})
+    'A call of `web.post` carries a value of class email, in argument `to`, out of a confidential result.'
     """
+    if evidence["observed"][0] == "honeytoken":
+        return f"A call of `{tool}` carries a honeytoken: a planted value that no work asks for."
+    if evidence["observed"][0] == "confidential":
+        where = f"in argument `{evidence['argument'] or 'whole'}`"
+        return (
+            f"A call of `{tool}` carries a value of class {evidence['class']}, {where}, "
+            "out of a confidential result."
+        )
     classes = ", ".join(evidence["observed"])
     return f"A call of `{tool}` carries data of class {classes}, which the agent's file does not declare."
 

@@ -30,6 +30,10 @@ KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
 REQUESTS = ("tool.request", "llm.request")
 RESULTS = ("tool.result", "llm.response")
 
+# Classes of data that are no form of a text: a result whose owner calls it so, a value planted to be found.
+CONFIDENTIAL = "confidential"
+HONEYTOKEN = "honeytoken"
+
 Kind = Literal["operational", "cognitive", "contextual"]
 TraceId = Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
 SpanId = Annotated[str, msgspec.Meta(min_length=16, max_length=16)]

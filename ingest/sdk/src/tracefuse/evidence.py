@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from tracefuse import forms, ids
+from tracefuse import forms, honeytokens, ids
 from tracefuse.canonical import NotJSON, canonical, clean, keyed_hash
 from tracefuse.drafts import Draft, Encoded
-from tracefuse.events import KIND_OF, Event, encode
+from tracefuse.events import CONFIDENTIAL, HONEYTOKEN, KIND_OF, Event, encode
 from tracefuse.fingerprints import fingerprints, leaves
 from tracefuse.hindrances import hindrance
 from tracefuse.manners import form
@@ -96,6 +96,8 @@ class Witness:
         By tool, the names of the arguments that rules may see in clear.
     form
         Of a tool, the JSON Schema of what it returns; empty where nobody declared one.
+    confidential
+        Whether what a tool returns is.
 
     Notes
     -----
@@ -109,6 +111,7 @@ class Witness:
         hash_key: bytes,
         decision_args: Mapping[str, tuple[str, ...]] | None = None,
         form: Callable[[str], Mapping[str, Any]] | None = None,
+        confidential: Callable[[str], bool] | None = None,
     ) -> None:
         self.identity = identity
         self.unhashed = 0  # values with a NaN or an infinity: JSON has no text for them
@@ -117,6 +120,7 @@ class Witness:
         self._redactor = Redactor()
         self._decision_args = dict(decision_args or {})
         self._form = form
+        self._confidential = confidential
 
     def pseudonym(self, name: str) -> str:
         """The name of a user as it may leave: hashed where it is an address or the like."""
@@ -157,6 +161,8 @@ class Witness:
         )
         if draft.extra is not None:
             self._extra(event, draft.extra)
+        if name == "tool.result" and self._confidential is not None and self._confidential(draft.tool):
+            event.data_classes = [*event.data_classes, CONFIDENTIAL]
         if draft.body is not None:
             self._body(event, draft.body)
         if run.probe:
@@ -249,6 +255,8 @@ class Witness:
                 event.fingerprints += called(self._key, items)
                 told = self._hasher.digest(form(items).encode(errors="replace"))
                 event.sketches = {**event.sketches, "arguments": told[:16]}
+                if honeytokens.carried(self._key, text):
+                    event.data_classes = [*event.data_classes, HONEYTOKEN]
             elif name in IN_CHARGE and text:
                 event.fingerprints += names(self._key, text[:NAMED_TEXT_MAX], skip=COMMANDS)
         if not text:

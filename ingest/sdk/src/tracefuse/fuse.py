@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
-from tracefuse import clock, decorators, drafts, ids
+from tracefuse import clock, decorators, drafts, honeytokens, ids
 from tracefuse.background import Background
 from tracefuse.backlog import Backlog, MemoryBacklog
 from tracefuse.canonical import canonical
@@ -120,7 +120,9 @@ class Fuse:
         )
         self._background = Background(
             self.emitter,
-            Witness(identity, self.credential.hash_key, self._decision_args, self._form),
+            Witness(
+                identity, self.credential.hash_key, self._decision_args, self._form, self._guards
+            ),
             Seal(self.credential.kid, self.credential.envelope_key),
             self._transport,
             self._backlog,
@@ -279,6 +281,15 @@ class Fuse:
         grants = self.held.grants
         declared = grants.form(tool) if grants is not None else {}
         return declared or self._forms.get(tool, {})
+
+    def _guards(self, tool: str) -> bool:
+        """Whether the agent's file calls a tool's results confidential. On the background thread."""
+        grants = self.held.grants
+        return grants is not None and grants.confidential(tool)
+
+    def honeytoken(self) -> str:
+        """A new value for a record that no work asks for: a call of this tenant that carries it is stopped."""
+        return honeytokens.token(self.credential.hash_key, os.urandom(honeytokens.BYTES))
 
     def settling(self, tool: str) -> bool:
         """Whether a call has to wait for the first commands of this process, and for its agent's file.

@@ -24,6 +24,7 @@ class _Tool(msgspec.Struct, frozen=True):
     access: Access = "read"
     descriptor: str = ""  # SHA-256 of its description as it was approved; empty: any
     result: dict[str, Any] = {}  # JSON Schema of what it returns
+    confidential: bool = False  # what it returns stays with tools that are so too
 
 
 class _Bundle(msgspec.Struct, frozen=True):
@@ -100,6 +101,11 @@ class Grants(msgspec.Struct, frozen=True):
         """JSON Schema of what a tool returns; empty where none is declared."""
         known = self.tools.get(tool)
         return known.result if known is not None else {}
+
+    def confidential(self, tool: str) -> bool:
+        """Whether what a tool returns is confidential."""
+        known = self.tools.get(tool)
+        return known is not None and known.confidential
 
     def access(self, tool: str) -> Access:
         """Access class of a tool; one that is not listed counts as irreversible: it is denied."""
