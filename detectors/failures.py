@@ -231,7 +231,7 @@ FAILURES: dict[str, Failure] = {
         ("ASI04",), ("AML.T0018",),
     ),
     "leakage": Failure(
-        "Leaked data", "A call carries an undeclared secret, a value of a confidential result, or a honeytoken.",
+        "Leaked data", "A call carries an undeclared secret, confidential values or a honeytoken.",
         "classes of data in the arguments, and whence they are", "only what the agent's file lets it carry",
         "What has left can't be called back; where nobody declared anything it may be how the tool works.",
         ("ASI02", "ASI03"), ("AML.T0086",),

@@ -22,13 +22,14 @@ class Leakage(Detector):
 
     Fires where something that opens doors goes into a call of an agent whose file declares classes of data
     and not this one, by its name or as `secret`; where a value came out of a result that the file calls
-    confidential; and where a value was planted to be found, which no declaration excuses. Warns of personal data that is declared as little, and of
-    secrets where nothing is declared at all: then nobody has said what the agent is for. It sees classes,
-    never values, and fails on what has no form (`tracefuse.redact`).
+    confidential; and where a value was planted to be found, which no declaration excuses. Warns of personal
+    data that is declared as little, and of secrets where nothing is declared at all: then nobody has said
+    what the agent is for. It sees classes, never values, and fails on what has no form (`tracefuse.redact`).
 
     Notes
     -----
-    Score: 4 for a planted value, 3 for a confidential one, 2 for a secret, 1 for personal data, 0 else. State: none of other calls; below 1 µs.
+    Score: 4 for a planted value, 3 for a confidential one, 2 for a secret, 1 for personal data, 0 else.
+    State: none of other calls; below 1 µs.
 
     Examples
     --------

@@ -23,9 +23,9 @@ READERS = {
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what", choices=("create", "rotate", "use", "honeytoken"),
-        help="create: what is missing, or an agent's credential; rotate: the next generation of a"
-        " signing key, which is accepted and does not sign yet; use: from now on it signs; honeytoken: a value for a record that no work"
-        " asks for, so that an agent which carries it into a call is stopped",
+        help="create: what is missing, or an agent's credential; rotate: the next generation of a signing"
+        " key, which is accepted and does not sign yet; use: from now on it signs; honeytoken: a value for"
+        " a record that no work asks for, so that an agent which carries it into a call is stopped",
     )  # fmt: skip
     parser.add_argument(
         "name", nargs="?", default="",

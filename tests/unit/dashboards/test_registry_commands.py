@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from dashboards import cli
+from ingest import keys
 from ingest.registry import schema
-from tracefuse import credentials
+from tracefuse import credentials, honeytokens
 
 GOOD = 'agent = "refunds"\nversion = 2\n[tools.t]\naccess = "write"\n'
 
@@ -91,3 +92,18 @@ def test_a_credential_is_issued(home: Path) -> None:
     assert (issued.tenant, issued.agent_id) == ("acme", "refunds")
     assert set(issued.command_keys) == {"auto/1", "human/1", "human/second/1", "registry/1"}
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_honeytoken_is_made(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each agent of that tenant knows it by the key of its own credential, and no other tenant's does."""
+    cli.main(["keys", "create"])
+    capsys.readouterr()
+    assert cli.main(["keys", "honeytoken", "acme", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)["honeytoken"]
+    held = keys.load(home / "home" / "keys")
+    known = [
+        honeytokens.carried(held.credential(tenant, "refunds").hash_key, made)
+        for tenant in ("acme", "other")
+    ]
+
+    assert known == [True, False]

@@ -43,6 +43,8 @@ APPROVAL = {"name": "large", "when": "args.amount > 100", "approvers": ["Ann", "
          "`t` may take at most 250 ms (was: 100 ms)"),
         ({"tools": {"t": TOOL | {"requires": ["v"]}}}, {"tools": {"t": TOOL}},
          "`t` no longer requires `v` before it"),
+        ({"tools": {"t": TOOL | {"confidential": True}}}, {"tools": {"t": TOOL}},
+         "results of `t` are no longer confidential"),
         ({"budgets": {"day_usd": 1}}, {"budgets": {"day_usd": 5}},
          "may spend at most $5.00 a day (was: $1.00)"),
         ({"budgets": {"call_usd": 0.0125}}, {}, "may spend any amount in a call (was: $0.0125)"),

@@ -1,10 +1,10 @@
 """Values that are planted to be found: every process of the tenant knows them, and nobody else makes them."""
 
+import pytest
+
 from tracefuse import honeytokens
 from tracefuse.drafts import Draft, Run
 from tracefuse.evidence import Identity, Witness
-
-import pytest
 
 KEY = b"k" * 32
 TOKEN = honeytokens.token(KEY, b"0123456789")
@@ -28,7 +28,9 @@ def test_a_call_that_carries_one_says_so(args: object) -> None:
     assert classes(args) == ["honeytoken"]
 
 
-@pytest.mark.parametrize("args", [{"note": "tfh1" + "a" * 32}, {"note": TOKEN[:-1] + "2"}, {"n": 1}, {}])
+@pytest.mark.parametrize(
+    "args", [{"note": "tfh1" + "a" * 32}, {"note": TOKEN[:-1] + "2"}, {"n": 1}, {}]
+)
 def test_what_only_looks_like_one_is_none(args: object) -> None:
     """The second half proves the first: an attacker can't cry wolf."""
     assert classes(args) == []

@@ -1,4 +1,4 @@
-"""What calls carry out of confidential results, and planted values: through the real evidence and both cores."""
+"""What calls carry out of confidential results, and planted values: through real evidence and both cores."""
 
 from typing import Any
 
@@ -26,7 +26,11 @@ FILE: dict[str, Any] = {
 GRANTS: Grants = grants_of(
     b'{"agent":"a","tools":{"crm.find":{"access":"read","confidential":true}}}'
 )
-RECORD = {"name": "Ann Moor", "mail": "ann.moor@customer.example", "account": "GB29NWBK60161331926819"}
+RECORD = {
+    "name": "Ann Moor",
+    "mail": "ann.moor@customer.example",
+    "account": "GB29NWBK60161331926819",
+}
 SECRET = "ann.moor@customer.example"
 
 
@@ -69,7 +73,7 @@ def test_a_value_of_a_confidential_result_waits() -> None:
 
     assert word == "needs_approval"
     assert (signal.action, signal.severity, signal.score) == ("step-up", "high", 3.0)
-    assert signal.evidence["observed"] == ["confidential"]
+    assert signal.evidence["observed"][0] == "confidential"
     assert (signal.evidence["class"], signal.evidence["argument"]) == ("email", "to")
     assert SECRET not in repr(signal)
 

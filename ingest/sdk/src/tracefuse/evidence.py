@@ -161,7 +161,11 @@ class Witness:
         )
         if draft.extra is not None:
             self._extra(event, draft.extra)
-        if name == "tool.result" and self._confidential is not None and self._confidential(draft.tool):
+        if (
+            name == "tool.result"
+            and self._confidential is not None
+            and self._confidential(draft.tool)
+        ):
             event.data_classes = [*event.data_classes, CONFIDENTIAL]
         if draft.body is not None:
             self._body(event, draft.body)

@@ -288,7 +288,7 @@ class Fuse:
         return grants is not None and grants.confidential(tool)
 
     def honeytoken(self) -> str:
-        """A new value for a record that no work asks for: a call of this tenant that carries it is stopped."""
+        """A value for a record that no work asks for: a run of this tenant that carries it on is stopped."""
         return honeytokens.token(self.credential.hash_key, os.urandom(honeytokens.BYTES))
 
     def settling(self, tool: str) -> bool:

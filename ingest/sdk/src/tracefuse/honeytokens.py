@@ -1,4 +1,4 @@
-"""Honeytokens: values that nobody needs, planted where only somebody who copies everything picks them up. Pure.
+"""Honeytokens: values that nobody needs, planted where only who copies everything picks them up. Pure.
 
 A record that no work asks for carries one; a call that carries it on has taken what was not its own to take.
 The second half of a token proves the first with the tenant's key, so that each process of the tenant knows
@@ -23,7 +23,7 @@ def token(key: bytes, chance: bytes) -> str:
 
     >>> made = token(b"key", bytes(10))
     >>> made, carried(b"key", f"https://x.example/?q={made.upper()}"), carried(b"other", made)
-    ('tfh1aaaaaaaaaaaaaaaaoql6x3xnv2nhvc7a', True, False)
+    ('tfh1aaaaaaaaaaaaaaaanrrrblcuxolrcfdr', True, False)
     """
     if len(chance) != BYTES:
         raise ValueError(f"{BYTES} random bytes make a token")
@@ -34,7 +34,7 @@ def token(key: bytes, chance: bytes) -> str:
 def carried(key: bytes, text: str) -> bool:
     """Whether a text holds a token of this tenant, however it is written in upper and lower case.
 
-    It fails on one that is spelt out, split or encoded. About 0.5 µs a kB.
+    It fails on one that is spelt out, split or encoded. About 1 µs a kB.
     """
     low = text.lower()
     if _PREFIX not in low:
