@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ingest.records import Signal
-from stream.origins import GUARDED_KEPT
+from stream.join.origins import GUARDED_KEPT
 from stream.outputs import Answer, Output
 from tests.pipe import AGENT, TENANT, TRACE, Pipe, commands, registered, signals
 from tracefuse import honeytokens
