@@ -6,12 +6,14 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from tests.sdk import CREDENTIAL, Sent, sdk
-from tracefuse import wire
+from tracefuse import rhythm, wire
+from tracefuse.background import Background
 from tracefuse.backlog import MemoryBacklog
 from tracefuse.canonical import canonical, keyed_hash
 from tracefuse.delivery import OUTAGE_SECONDS, STALL_SECONDS, Delivery
@@ -81,6 +83,47 @@ def test_the_first_event_after_a_pause_wakes() -> None:
     assert woken == [1]
 
 
+def test_nobody_is_woken_in_vain() -> None:
+    """Without haste an urgent event wakes nobody, until some of it is there again; a held call does."""
+    woken: list[int] = []
+    emitter = Emitter()
+    emitter.attach(lambda: woken.append(1))
+    emitter.idle = False
+    emitter.hasty_at = inf
+    emitter.emit(draft(urgent=True))
+    assert woken == []
+
+    emitter.emit(Draft("tool.request", RUN, RUN.root, 0, urgent=True, held=True))
+    assert woken == [1]
+    list(emitter.take())
+    emitter.hasty_at = 0.0
+    emitter.emit(draft(urgent=True))
+    assert woken == [1, 1]
+
+
+def test_a_busy_agent_wakes_its_thread_only_for_what_may_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of hundreds of urgent events few find haste left; the others cost the thread no turn."""
+    monkeypatch.setattr(rhythm, "URGENT_BURST", 1.0)
+    sent_by: list[int] = []
+    wake = Background._wake
+
+    with sdk() as sent:
+
+        def counted(background: Background) -> None:
+            before = len(sent.transport.sent)
+            wake(background)
+            sent_by.append(len(sent.transport.sent) - before)
+
+        monkeypatch.setattr(Background, "_wake", counted)
+        for _ in range(600):
+            sent.fuse.emitter.emit(draft(urgent=True))
+            time.sleep(0.001)
+    assert len(sent_by) >= 5
+    assert sent_by.count(0) <= len(sent_by) // 5  # a turn of 50 ms may take it a moment before
+
+
 def test_emitting_never_raises() -> None:
     """Not even when the background thread is gone, or the waking fails."""
 
@@ -118,6 +161,18 @@ def test_haste_is_bounded() -> None:
     assert [haste.allows(0.0) for _ in range(21)] == [True] * 20 + [False]
     assert sum(haste.allows(step / 1000) for step in range(1000)) == pytest.approx(25, abs=1)
     assert sum(haste.allows(1000.0) for _ in range(100)) == 20
+
+
+def test_haste_says_when_it_is_back() -> None:
+    """Something may leave at the moment that it names, and not before."""
+    haste = Haste(now=5.0)
+    assert haste.next_at == 5.0
+    for _ in range(21):
+        haste.allows(5.0)
+
+    assert 5.0 < haste.next_at == pytest.approx(5.04)
+    assert not haste.allows(haste.next_at - 0.001)
+    assert haste.allows(haste.next_at + 1e-9)
 
 
 # -- values ------------------------------------------------------------------------------------------

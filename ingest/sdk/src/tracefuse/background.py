@@ -28,8 +28,8 @@ from tracefuse.wire import partition_of, trace_key
 # 0.3 ms whatever it does (cold caches), and as much again in the broker and the workers: a fleet that
 # turned every 20 ms would spend most of two cores on turning.
 TICK_SECONDS = 0.05
-# No event for so long is a pause; the next one leaves at once.
-PAUSE_SECONDS = 0.1
+# How often it is looked at whether the broker is silent, while it owes an answer and no event comes.
+CHECK_SECONDS = 0.1
 # Drafts worked on before the loop, and with it the network, has its turn again: about 4 ms.
 SLICE = 200
 _log = logging.getLogger("tracefuse")
@@ -143,16 +143,14 @@ class Background:
         now = clock.monotonic()
         if self.emitter.idle:
             self.emitter.idle = False
-            self._schedule(TICK_SECONDS)
-            self._collect(now)
-            self._flush()
-            return
-        if self.emitter.held or self._haste.allows(
-            now
-        ):  # else the next tick takes it, in 50 ms at most
-            self._schedule(TICK_SECONDS)  # all that waits leaves now
-            self._collect(now)
-            self._flush()
+        elif not self.emitter.held:
+            allowed = self._haste.allows(now)
+            self.emitter.hasty_at = self._haste.next_at
+            if not allowed:
+                return  # the next tick takes it, in 50 ms at most
+        self._schedule(TICK_SECONDS)  # all that waits leaves now
+        self._collect(now)
+        self._flush()
 
     def _tick(self) -> None:
         now = clock.monotonic()
@@ -165,17 +163,16 @@ class Background:
             self.delivery.check(now)
         except Exception:
             _log.exception("A turn of the tracefuse thread failed.")
-        pause = now - self._busy_at > PAUSE_SECONDS
-        if not pause:
+        if now - self._busy_at < TICK_SECONDS:
             self._schedule(TICK_SECONDS)
             return
-        self.emitter.idle = True
+        self.emitter.idle = True  # a turn for nothing is a pause: the next event leaves at once
         if len(self.emitter):
             self.emitter.idle = False
             self._schedule(TICK_SECONDS)
         else:
             beat = self._heart.wait(self.emitter.runs, now)
-            self._schedule(min(beat, PAUSE_SECONDS) if self.delivery.busy else beat)
+            self._schedule(min(beat, CHECK_SECONDS) if self.delivery.busy else beat)
 
     def _schedule(self, seconds: float) -> None:
         assert self._loop is not None

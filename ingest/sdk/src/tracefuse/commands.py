@@ -19,7 +19,9 @@ from tracefuse.gate import Changed, Gate, Rejected
 from tracefuse.wire import CONTROL, KID, KID2, REGISTRY, SIG, SIG2, VERDICTS, header
 
 # The broker answers a fetch at once when there is something; this is how long it waits for it.
-POLL_MS = 1_000
+POLL_MS = 5_000
+# How often it is looked at whether the first snapshot is complete.
+SNAPSHOT_MS = 1_000
 REQUEST_MS = 10_000
 RETRY_SECONDS = 0.2
 RETRY_SECONDS_MAX = 2.0
@@ -72,6 +74,7 @@ class CommandReader:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=POLL_MS,
+                consumer_timeout_ms=POLL_MS,  # its fetcher looks for work each 0.2 s unless told otherwise
                 request_timeout_ms=REQUEST_MS,
                 **self._options,
             )
@@ -94,7 +97,7 @@ class CommandReader:
         partitions = [TopicPartition(CONTROL, number) for number in self._numbers]
         partitions.append(TopicPartition(REGISTRY, answers.registry_partition))
         ours = TopicPartition(VERDICTS, answers.verdict_partition)
-        # Asked before the first fetch: a connection answers in order, and a fetch may wait 1 s.
+        # Asked before the first fetch: a connection answers in order, and a fetch may wait 5 s.
         ends: dict[TopicPartition, int] = await consumer.end_offsets([*partitions, ours])
         consumer.assign([*partitions, ours])
         await consumer.seek_to_beginning(*partitions)
@@ -112,7 +115,8 @@ class CommandReader:
                     behind.discard(partition)
             if not behind:
                 self._gate.ready = True
-            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+            timeout_ms = SNAPSHOT_MS if behind else POLL_MS
+            for records in (await consumer.getmany(timeout_ms=timeout_ms)).values():
                 for record in records:
                     self._hear(record)
 

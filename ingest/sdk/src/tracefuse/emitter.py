@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from tracefuse import clock
 from tracefuse.drafts import Draft, Run, weight_of
 
 # About 10 s of 2,000 events/s; a draft holds about 0.5 kB, so 10 MB.
@@ -51,6 +52,7 @@ class Emitter:
         self.runs: dict[Run, None] = {}
         self._recent: dict[str, Run] = {}
         self.idle = True
+        self.hasty_at = 0.0  # monotonic seconds: before it an urgent event waits for the others
         self.held = False  # whether a call waits for what lies here
         self.closed = False
         self._wake: Callable[[], None] = _nobody
@@ -97,7 +99,9 @@ class Emitter:
             if draft.held:
                 self.held = True
                 self._rouse()
-            elif (draft.urgent or self.idle) and not self._woken:
+            elif not self._woken and (
+                self.idle or (draft.urgent and clock.monotonic() >= self.hasty_at)
+            ):
                 self._rouse()
         except Exception:
             self.drop("internal")

@@ -63,11 +63,18 @@ class Haste:
     >>> haste = Haste(now=0.0)
     >>> sum(haste.allows(0.0) for _ in range(30)), sum(haste.allows(0.1) for _ in range(30))
     (20, 2)
+    >>> round(haste.next_at, 3)
+    0.12
     """
 
     def __init__(self, now: float) -> None:
         self._credit = URGENT_BURST
         self._at = now
+
+    @property
+    def next_at(self) -> float:
+        """When something may leave again; asking earlier is in vain."""
+        return self._at + max(0.0, 1.0 - self._credit) / URGENT_PER_SECOND
 
     def allows(self, now: float) -> bool:
         """Whether something may leave at `now`, and take the credit for it."""
