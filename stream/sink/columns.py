@@ -25,7 +25,7 @@ EPOCH_MS = 1000
 
 
 class Block:
-    """Rows of one table within one contiguous range of offsets of one partition.
+    """Rows of one table within one contiguous range of offsets of a partition, or of several joined.
 
     Notes
     -----
@@ -34,12 +34,14 @@ class Block:
 
     def __init__(self, table: str, topic: str, partition: int):
         self.table, self.topic, self.partition = table, topic, partition
+        self.partitions: list[int] = []
         self.rows: list[Row] = []
         self.offsets: list[int] = []
         self.ats: list[int] = []
 
     def add(self, row: Row, offset: int, at_ms: int) -> None:
         """One more row, of the record at `offset`, which the broker took at `at_ms`."""
+        self.partitions.append(self.partition)
         self.rows.append(row)
         self.offsets.append(offset)
         self.ats.append(at_ms)
@@ -51,6 +53,13 @@ class Block:
             if not (isinstance(row.item, Event) and row.item.event_id in event_ids):
                 kept.add(row, offset, at_ms)
         return kept
+
+    def extend(self, other: "Block") -> None:
+        """Take over the rows of another partition's block of this table."""
+        self.partitions += other.partitions
+        self.rows += other.rows
+        self.offsets += other.offsets
+        self.ats += other.ats
 
     def columns(self) -> dict[str, Values]:
         """All columns of the table by name."""
@@ -220,7 +229,7 @@ Place = Callable[[Block], Values]
 
 _KAFKA: dict[str, Place] = {
     "_topic": lambda block: [block.topic] * len(block.rows),
-    "_partition": lambda block: [block.partition] * len(block.rows),
+    "_partition": lambda block: block.partitions,
     "_offset": lambda block: block.offsets,
     "_idx": lambda block: [row.idx for row in block.rows],
     "_at": lambda block: block.ats,

@@ -1,9 +1,9 @@
-"""One partition on its way into ClickHouse: what is new, and what goes into one insert. Pure.
+"""One partition on its way into ClickHouse: what is new, and where an insert ends. Pure.
 
-Between `rows.py`, which reads a record, and `sink.py`, which moves bytes. A chunk is one
-contiguous range of offsets. It ends at a multiple of `CHUNK_OFFSETS` whenever the records are there, so an
-owner taken for dead and his successor build the same one and its token removes the second; a chunk that
-ends by its age is fenced by the highest stored offset instead.
+Between `rows.py`, which reads a record, and `batch.py`, which says what is inserted together.
+A chunk is one contiguous range of offsets. It ends at a multiple of `CHUNK_OFFSETS` whenever the records are
+there, so an owner taken for dead and his successor build the same one and its token removes the second; a
+chunk that ends by its age is fenced by the highest stored offset instead.
 """
 
 from collections import Counter, deque
@@ -23,8 +23,8 @@ from tracefuse.events import Event
 CHUNK_OFFSETS = 512
 # Far below the 256 MB at which ClickHouse would cut one insert into two parts.
 CHUNK_BYTES = 16 << 20
-# With fetching and the inserts of seven other partitions, rows are there within a second of the
-# broker's time; each insert costs the store 9 ms, so a shorter wait would be paid by everybody.
+# With fetching and the insert itself, rows are there within a second of the broker's time; each insert
+# costs the store several ms whatever it holds, so a shorter wait would be paid by everybody.
 AGE_SECONDS = 0.75
 # Two full chunks wait at most; the partition is paused before there is a third.
 CHUNKS_HELD = 2
@@ -51,6 +51,7 @@ class Chunk:
     def __init__(self, topic: str, partition: int, day: int, born: float):
         self.topic, self.partition, self.day, self.born = topic, partition, day, born
         self.first = self.last = -1  # offsets of the first and the last row
+        self.full = False  # it ended where another owner's would
         self.bytes = 0
         self.blocks: dict[str, Block] = {}
         self.spooled: list[Event] = []  # to be looked up before the insert
@@ -71,14 +72,10 @@ class Chunk:
         """Take out events that ClickHouse has already."""
         self.blocks["events"] = self.blocks["events"].without(event_ids)
 
-    def inserts(self) -> list[tuple[Block, str]]:
-        """Blocks with their tokens. The table that tells the position comes last: what stands before
-        it is then never missing, and what was stored twice is left out by its own highest offset.
-        """
-        position = rows.TABLES[self.topic]
-        ordered = sorted(self.blocks.values(), key=lambda block: block.table == position)
-        span = f"{self.topic}:{self.partition}:{self.first}-{self.last}"
-        return [(block, f"{block.table}:{span}") for block in ordered if block.rows]
+    @property
+    def span(self) -> str:
+        """Its place in the topic: what its token names."""
+        return f"{self.partition}:{self.first}-{self.last}"
 
 
 class Intake:
@@ -144,6 +141,13 @@ class Intake:
             self._out, self._open = self._open, None
         return self._out
 
+    def along(self, day: int) -> Chunk | None:
+        """What waits of this day, however short: for an insert that goes now anyway."""
+        if self._out is not None or self._full or self._open is None or self._open.day != day:
+            return None
+        self._out, self._open = self._open, None
+        return self._out
+
     def settled(self) -> None:
         """The chunk taken last stands in ClickHouse."""
         self._out = None
@@ -166,6 +170,7 @@ class Intake:
         if chunk is not None and (
             offset % CHUNK_OFFSETS == 0 or chunk.day != day or chunk.bytes >= CHUNK_BYTES
         ):
+            chunk.full = True
             self._full.append(chunk)
             self._open = None
 

@@ -1,9 +1,10 @@
 """Last stage of the record: every topic's records into ClickHouse, each exactly once. Plain aiokafka.
 
 The position is what ClickHouse holds, never what Kafka has committed. One insert is one contiguous range of
-one partition; when its outcome is unknown the identical block goes again under the same token until it is
-known. `intake.py` decides what is new and where an insert ends, `tables.py` asks and tells
-ClickHouse; here is only what moves: polling, pausing, retrying, handing partitions over.
+each of its partitions; when its outcome is unknown the identical block goes again under the same token until
+it is known. `intake.py` decides what is new, `batch.py` what is inserted together, and
+`tables.py` asks and tells ClickHouse; here is only what moves: polling, pausing, retrying, handing
+partitions over.
 
     python -m stream.sink.sink
 """
@@ -25,8 +26,10 @@ from ingest.keys import Keys
 from ingest.keys import load as load_keys
 from ingest.settings import Settings, from_environment
 from stream.dead_letters import TooManyDeadLetters
+from stream.sink import batch
+from stream.sink.batch import Batch
 from stream.sink.columns import Block
-from stream.sink.intake import Chunk, Intake
+from stream.sink.intake import Intake
 from stream.sink.positions import Unready, positions
 from stream.sink.rows import TABLES
 from stream.sink.tables import Tables
@@ -70,7 +73,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, consumer: AIOKafkaConsumer, tables: Tables, master: bytes):
         self._consumer, self._tables, self._master = consumer, tables, master
         self._intakes: dict[TopicPartition, Intake] = {}
-        self._inserting: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._inserting: set[asyncio.Task[None]] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()  # because they hold enough
         self._threads = ThreadPoolExecutor(INSERTS, thread_name_prefix="clickhouse")
@@ -103,7 +106,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Let inserts end first: the next owner reads his position from what they leave."""
-        intakes = await self._release(set(self._intakes))
+        intakes = await self._release()
         try:
             await self._commit(intakes)
         except KafkaError as error:
@@ -127,20 +130,19 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.resume(*found)
         self._paused -= set(found)
 
-    async def _release(self, tps: set[TopicPartition]) -> dict[TopicPartition, Intake]:
-        """Take no more of these; inserts on their way end, but are not tried again."""
+    async def _release(self) -> dict[TopicPartition, Intake]:
+        """Take no more of any; inserts on their way end, but are not tried again."""
         self._handovers += 1
-        released = {tp: self._intakes.pop(tp) for tp in tps if tp in self._intakes}
-        waiting = [task for tp, task in self._inserting.items() if tp in tps]
-        if waiting:
-            await asyncio.wait(waiting)
+        released, self._intakes = self._intakes, {}
+        if self._inserting:
+            await asyncio.wait(self._inserting)
         return released
 
     async def _reopen(self, why: str) -> None:
         """Treat the assignment as new."""
         log.warning("Positions are read again: %s.", why)
         handover = self._handovers + 1
-        await self._release(set(self._intakes))
+        await self._release()
         if handover == self._handovers:
             self._open_later(self._consumer.assignment())
 
@@ -181,8 +183,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         for tp, records in polled.items():
             if (intake := self._intakes.get(tp)) is not None:
                 await self._read(tp, intake, records, now)
-        for tp, intake in self._intakes.items():
-            self._begin(tp, intake, now)
+        self._begin(now)
         full = sum(map(len, polled.values())) == POLL_RECORDS
         await asyncio.sleep(0 if full else PAUSE_SECONDS)
 
@@ -205,13 +206,17 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         if intake.limit.reached:
             raise intake.limit.stop(tp.topic, tp.partition, intake.expected - 1)
 
-    def _begin(self, tp: TopicPartition, intake: Intake, now: float) -> None:
-        """Start the next insert of a partition; pause it while more waits than it may hold."""
-        if self._ours and (chunk := intake.take(now)) is not None:
-            self._inserting[tp] = self._tasks.create_task(self._store(tp, intake, chunk))
-        if intake.busy != (tp in self._paused):  # asking the consumer costs a walk over all
-            (self._consumer.pause if intake.busy else self._consumer.resume)(tp)
-            self._paused ^= {tp}
+    def _begin(self, now: float) -> None:
+        """Start the inserts that are due; pause a partition while more waits than it may hold."""
+        if self._ours:
+            for due in batch.due(self._intakes.values(), now):
+                task = self._tasks.create_task(self._store(due))
+                self._inserting.add(task)
+                task.add_done_callback(self._inserting.discard)
+        for tp, intake in self._intakes.items():
+            if intake.busy != (tp in self._paused):  # asking the consumer costs a walk over all
+                (self._consumer.pause if intake.busy else self._consumer.resume)(tp)
+                self._paused ^= {tp}
 
     async def _commit(self, intakes: Mapping[TopicPartition, Intake]) -> bool:
         """Commit what has moved, or one that has not; false when there is nothing to commit."""
@@ -228,18 +233,19 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # -- rows go out ------------------------------------------------------------------------------
 
-    async def _store(self, tp: TopicPartition, intake: Intake, chunk: Chunk) -> None:
+    async def _store(self, due: Batch) -> None:
         def owned() -> bool:
-            return self._intakes.get(tp) is intake
+            ours = self._intakes
+            return all(ours.get(TopicPartition(i.topic, i.partition)) is i for i in due.intakes)
 
-        if chunk.spooled:
-            look = partial(self._ask, self._tables.known, chunk.spooled)
+        if spooled := due.spooled:
+            look = partial(self._ask, self._tables.known, spooled)
             known = await self._insist("look-up", look, owned)
             if known is None:
                 return
-            chunk.forget(known)
+            due.forget(known)
             metrics.ROWS_DROPPED.labels("duplicate").inc(len(known))
-        for block, token in chunk.inserts():
+        for block, token in due.inserts():
             columns = await self._ask(block.columns)
             begun = monotonic()
             send = partial(self._send, block, columns, token)
@@ -247,7 +253,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             metrics.INSERT_SECONDS.labels(block.table).observe(monotonic() - begun)
             metrics.ROWS.labels(block.table).inc(len(block.rows))
-        intake.settled()
+        due.settled()
 
     async def _send(self, block: Block, columns: Mapping[str, Sequence[Any]], token: str) -> bool:
         try:

@@ -29,6 +29,7 @@ from ingest.provision import provision
 from ingest.settings import Settings
 from sql.migrate import migrate
 from sql.server import Store
+from stream.sink.batch import Batch
 from stream.sink.intake import AGE_SECONDS, Intake, Stored
 from tests.benchmarks.cpu import Machine, shares
 from tests.benchmarks.promises import kept
@@ -87,7 +88,7 @@ def pure(held: Keys) -> float:
         rows = 0
         while (chunk := intake.take(AGE_SECONDS)) is not None:
             intake.settled()
-            for block, _ in chunk.inserts():
+            for block, _ in Batch([intake], [chunk]).inserts():
                 rows += len(block.columns()["_offset"])
         costs.append((time.process_time() - begun) / rows * 1e6)
     return min(costs)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ingest import codec
 from ingest.topics import EVENTS
 from stream.sink import intake
+from stream.sink.batch import Batch
 from stream.sink.intake import AGE_SECONDS, Chunk, Intake, Stored
 from tests.pipe import MASTER, TENANT, TRACE, Told, envelope
 from tracefuse import wire
@@ -43,7 +44,7 @@ class Store:
     number: Any = field(default_factory=count)
 
     def insert(self, chunk: Chunk) -> None:
-        for block, token in chunk.inserts():
+        for block, token in Batch([], [chunk]).inserts():
             name = token if self.tokens else f"{token}#{next(self.number)}"
             ids = [row.item.event_id for row in block.rows]  # type: ignore[union-attr]
             self.blocks.setdefault(name, list(zip(block.offsets, ids, strict=True)))
