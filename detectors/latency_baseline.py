@@ -18,6 +18,7 @@ _UNVETTED = (
     10  # calls that may pass while siblings are asked; a slow beginner's would vouch for itself
 )
 _OF_LAST, _SLOW_MIN = 10, 3  # one slow call is no incident
+_ROOT_2 = sqrt(2)
 _Z = {name: NormalDist().inv_cdf(q) for name, q in QUANTILES.items()}
 
 
@@ -139,7 +140,7 @@ class LatencyBaseline(StatisticalDetector):
     def _surprise(self, z: float) -> float:
         if z <= 0:
             return 0.0
-        p = 0.5 * erfc(z / sqrt(2))
+        p = 0.5 * erfc(z / _ROOT_2)
         return rounded(-log10(max(p, 1e-16)))
 
     def _facts(self) -> dict[str, Json]:

@@ -55,14 +55,17 @@ class Silence(Detector):
         self._observed = 0.0
 
     def heard(self, now: float) -> None:
-        """Something came: start again."""
-        self.update(True, now)
+        """Something came: start again. With every line of a run, so what an update would find is set."""
+        self.n += 1
+        self._since, self.deadline = now, now + _MISSED * self.interval
+        self._observed, self.score, self.fires = 0.0, 0.0, False
 
     def update(self, heard: bool, now: float) -> float:
         """Something came at `now`, or time has come to look."""
-        self.n += 1
         if heard:
-            self._since, self.deadline = now, now + _MISSED * self.interval
+            self.heard(now)
+            return self.score
+        self.n += 1
         quiet = max(now - self._since, 0.0)
         self._observed = rounded(quiet)
         self.score = rounded(min(quiet / (_MISSED * self.interval), RATIO_MAX))

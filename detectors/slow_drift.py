@@ -1,6 +1,7 @@
 """D02, version: failures creep up against a reference that was frozen, and that nobody can teach."""
 
 import math
+from functools import lru_cache
 
 from detectors import e_detector
 from detectors.base import Detector, Json, rounded
@@ -79,10 +80,10 @@ class SlowDrift(Detector):
 
     def _weigh(self, failed: bool) -> float:
         """Evidence after one more outcome: the mean over the ratios."""
-        share = self.reference
-        for k, ratio in enumerate(_RATIOS):
-            won = e_detector.odds(share, min(0.99, ratio * share), failed)
-            self._evidence[k] = (self._evidence[k] + 1) * won
+        won = _won(self.reference, failed)
+        self._evidence = [
+            (before + 1) * odds for before, odds in zip(self._evidence, won, strict=True)
+        ]
         return sum(self._evidence) / len(_RATIOS)
 
     def _facts(self) -> dict[str, Json]:
@@ -91,3 +92,9 @@ class SlowDrift(Detector):
             "expected": self.reference or None,
             "since": self._since,
         }
+
+
+@lru_cache(maxsize=4096)  # a reference is frozen: of each agent two answers, for ever
+def _won(share: float, failed: bool) -> tuple[float, ...]:
+    """What the bet of each ratio wins by one outcome."""
+    return tuple(e_detector.odds(share, min(0.99, ratio * share), failed) for ratio in _RATIOS)

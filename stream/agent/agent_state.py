@@ -385,7 +385,8 @@ class AgentState:
         """
         earliest = self.deadline if trace_id else inf
         for breaker in self._lasting():
-            earliest = min(earliest, breaker.deadline)
+            if breaker.state is not State.CLOSED:  # which waits for nothing
+                earliest = min(earliest, breaker.deadline)
         earliest = min(earliest, self.ledger.deadline, self.active_until or inf)
         if self.pending:
             earliest = min(earliest, min(one.deadline for one in self.pending.values()))

@@ -124,6 +124,8 @@ class Breaker:
     @property
     def deadline(self) -> float:
         """Record time at which a tick changes something; infinity if none does."""
+        if self.state is State.CLOSED:  # nearly always
+            return inf
         if self.state is State.THROTTLED or (self.state is State.OPEN and self.auto_close):
             return self.since + self.wait
         if self.state is State.HALF_OPEN and self.out:

@@ -34,6 +34,9 @@ class Amount(NamedTuple):
         return Amount(self.micro - other.micro, self.tokens - other.tokens)
 
 
+NOTHING = Amount()
+
+
 @dataclass(slots=True)
 class Reservation:
     """Set aside for one call of a run, until record time `expires`."""
@@ -53,11 +56,14 @@ class Period:
 
     def at(self, now: float) -> Amount:
         """Spent so far in the period of `now`."""
-        return self.spent if int(now // self.seconds) <= self.number else Amount()
+        return self.spent if int(now // self.seconds) <= self.number else NOTHING
 
     def add(self, amount: Amount, now: float) -> None:
-        self.spent = self.at(now).plus(amount)
-        self.number = max(self.number, int(now // self.seconds))
+        number = int(now // self.seconds)
+        if number > self.number:
+            self.number, self.spent = number, amount
+        else:
+            self.spent = self.spent.plus(amount)
 
 
 def _hour() -> Period:
@@ -98,10 +104,10 @@ class Ledger:
         """Name of the first budget that `amount` would overdraw, with all that is on its way; or empty."""
         if len(self.reserved) >= RESERVED_MAX:
             return "calls on their way"
-        here = self.aside_in.get(trace_id, Amount())
+        here = self.aside_in.get(trace_id, NOTHING)
         spans = (
-            ("call", Amount()),
-            ("run", self.runs.get(trace_id, Amount()).plus(here)),
+            ("call", NOTHING),
+            ("run", self.runs.get(trace_id, NOTHING).plus(here)),
             ("hour", self.hour.at(now).plus(self.aside)),
             ("day", self.day.at(now).plus(self.aside)),
         )
@@ -118,7 +124,7 @@ class Ledger:
         self.release(call)
         self.reserved[call] = Reservation(trace_id, amount, expires)
         self.aside = self.aside.plus(amount)
-        self.aside_in[trace_id] = self.aside_in.get(trace_id, Amount()).plus(amount)
+        self.aside_in[trace_id] = self.aside_in.get(trace_id, NOTHING).plus(amount)
         self.deadline = min(self.deadline, expires)
 
     def release(self, call: str) -> Amount:
@@ -126,10 +132,10 @@ class Ledger:
         self.overdue.pop(call, None)
         held = self.reserved.pop(call, None)
         if held is None:
-            return Amount()
+            return NOTHING
         self.aside = self.aside.minus(held.amount)
-        left = self.aside_in.get(held.trace_id, Amount()).minus(held.amount)
-        if left == Amount():
+        left = self.aside_in.get(held.trace_id, NOTHING).minus(held.amount)
+        if left == NOTHING:
             self.aside_in.pop(held.trace_id, None)
         else:
             self.aside_in[held.trace_id] = left
@@ -143,13 +149,15 @@ class Ledger:
         Where nothing credible is claimed, all that was set aside counts, also of a call that outlasted its
         time: else an agent that tells no costs would have no budget.
         """
-        late = self.overdue.get(call, Amount())
-        least = self.release(call).plus(late)
+        late = self.overdue.get(call)
+        least = self.release(call)
+        if late is not None:
+            least = least.plus(late)
         micro = round(cost_usd * MICRO) if 0 < cost_usd <= _AMOUNT_MAX else least.micro
         spent = Amount(micro, tokens if 0 < tokens <= _AMOUNT_MAX else least.tokens)
-        if spent == Amount():
+        if spent == NOTHING:
             return
-        self.runs[trace_id] = self.runs.get(trace_id, Amount()).plus(spent)
+        self.runs[trace_id] = self.runs.get(trace_id, NOTHING).plus(spent)
         self.hour.add(spent, now)
         self.day.add(spent, now)
 
@@ -159,7 +167,7 @@ class Ledger:
             return
         for call in [call for call, one in self.reserved.items() if one.expires <= now]:
             amount = self.release(call)
-            if amount != Amount():
+            if amount != NOTHING:
                 self.overdue[call] = amount
             if len(self.overdue) > OVERDUE_MAX:
                 del self.overdue[next(iter(self.overdue))]

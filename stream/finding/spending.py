@@ -33,8 +33,8 @@ def of_run(agent: AgentState, step: Step) -> Iterator[Finding]:
     at = place(run.done)
     if at == len(run.spent):
         run.spent.append(0.0)
-    run.spent[at] = run.cost.spent
-    if not run.cost.spent:
+    run.spent[at] = spent = run.cost.spent
+    if not spent:
         return
     cost = agent.run_cost(run.task)
     cost.update(run.spent, of_cap=run.cost.score)
