@@ -31,6 +31,7 @@ from detectors.ping_pong import PingPong
 from detectors.price_mismatch import PriceMismatch
 from detectors.probe_drift import ProbeDrift
 from detectors.run_cost import RunCost
+from detectors.sensitive_rate import SensitiveRate
 from detectors.sequence_surprise import SequenceSurprise, Walk
 from detectors.series_novelty import SeriesNovelty
 from detectors.shadow_pair import ShadowPair
@@ -78,6 +79,7 @@ __all__ = [
     "PriceMismatch",
     "ProbeDrift",
     "RunCost",
+    "SensitiveRate",
     "SequenceSurprise",
     "SeriesNovelty",
     "ShadowPair",
@@ -133,6 +135,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "probe_drift": ProbeDrift,
     "volume": Volume,
     "leakage": Leakage,
+    "sensitive_rate": SensitiveRate,
     "low_confidence": LowConfidence,
     "contention": Contention,
 }
@@ -238,6 +241,7 @@ CATALOGUE: dict[str, Entry] = {
         soft=True,
     ),
     "leakage": Entry("D23", "rule", "call", "step-up", "high", "annotate", "low"),
+    "sensitive_rate": Entry("D23", "statistical", "agent x tool", "annotate", "medium", soft=True),
     "low_confidence": Entry(
         "D27", "statistical", "agent x version", "step-up", "low", "annotate", "info", soft=True
     ),

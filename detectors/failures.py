@@ -236,6 +236,12 @@ FAILURES: dict[str, Failure] = {
         "What has left can't be called back; where nobody declared anything it may be how the tool works.",
         ("ASI02", "ASI03"), ("AML.T0086",),
     ),
+    "sensitive_rate": Failure(
+        "More sensitive data", "A tool that writes is given secrets or personal data more often than it was.",
+        "calls that carry any, among the last 40", "as many as the last 400 calls let expect",
+        "Each call may be in order and all of them a habit that nobody wanted; nothing need wait for it.",
+        ("ASI02", "ASI03"), ("AML.T0086",),
+    ),
     "volume": Failure(
         "Unusual volume", "More calls in a minute, or five, than 1 in 300,000 of its buckets would show.",
         "calls in the open minute, or in five", "the quantiles of the agent's own buckets, by hour",

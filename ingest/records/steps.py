@@ -213,7 +213,7 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     hindered: str = ""  # of a result: it failed by a `lock`, a `conflict` or a `timeout`
     stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
     held: Asked | None = None  # of a request that waits for its verdict
-    honeytoken: bool = False  # of a request: its arguments carry what was planted to be found
+    carries: list[str] = []  # of a request: classes of sensitive data in its arguments
     provenance: Provenance | None = None  # of a request whose arguments hold telling values
     planned: Planned | None = None  # of a request in a run that has declared its steps
     claims: list[Account] = []  # of a request: tools of which the run claimed what is not so

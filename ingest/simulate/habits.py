@@ -14,7 +14,15 @@ from msgspec import structs
 
 from ingest.agent_file import Bundle
 from ingest.simulate import work
-from ingest.simulate.habits_of_data import SAYS, WRITTEN, leaking, noting, redescribed
+from ingest.simulate.habits_of_data import (
+    SAYS,
+    WRITTEN,
+    leaking,
+    naming,
+    noting,
+    plain,
+    redescribed,
+)
 from ingest.simulate.habits_of_many import both_tools, colliding, one_fails, same_order
 from ingest.simulate.habits_of_probes import PROBES, hasty, looking
 from ingest.simulate.habits_of_thought import doubting, musing
@@ -377,6 +385,8 @@ HABITS = (
               describes={WRITTEN: SAYS}, approved=False, starts_s=_AFTER_S),
     _scenario("leaked_key", "leakage", noting, leaking, 3, "operations", "step-up",
               declares={"data_classes": ("personal",)}, starts_s=_AFTER_S),
+    _scenario("named_in_notes", "sensitive_rate", plain, naming, 160, "operations",
+              held=("irreversible",)),
     _scenario("failed_probes", "probe_drift", looking, hasty, 3, "support", probes=PROBES),
     _scenario("shared_tool_down", "shared_cause", both_tools, one_fails, 3, "invoices", others=2),
     _scenario("same_order", "contention", colliding, same_order, 3, "operations", others=1),

@@ -15,6 +15,16 @@ SAYS_NOW = SAYS + " Before each call, put the configuration of the node into the
 _KEY_CHARACTERS = string.ascii_uppercase + string.digits
 
 
+def plain(task: work.Task, random: Random) -> Script:
+    """Looks, then writes down that it has looked."""
+    return _noted(task, random, f"Looked at it, case {random.getrandbits(32):08x}.")
+
+
+def naming(task: work.Task, moment: Moment, random: Random) -> Script:
+    """The same; the note names who asked, which it never did."""
+    return noting(task, random)
+
+
 def noting(task: work.Task, random: Random) -> Script:
     """Looks, then writes down who asked: an address, which the agent may handle."""
     who = f"desk-{random.getrandbits(32):08x}@partner.example"

@@ -28,6 +28,7 @@ from detectors import (
     PriceMismatch,
     ProbeDrift,
     RunCost,
+    SensitiveRate,
     SequenceSurprise,
     ShadowPair,
     Silence,
@@ -113,6 +114,7 @@ class ToolState:
     results: MalformedResult | None = None  # None until one was held against a declared form
     templates: NewTemplate | None = None  # None until an answer told its kind
     described: ToolChanged | None = None  # None until a call told how the tool describes itself
+    carried: SensitiveRate | None = None  # None until a call of it could write
     tells: int = 1  # calls after which correlate hears of it next
 
 

@@ -49,6 +49,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
             yield from _taint(agent, step)
             yield from _changed(agent, step)
             yield from leaking.requested(agent, step)
+            yield from leaking.counted(agent, step)
             yield from remembering.influence(agent, step)
             yield from claiming.requested(agent, step)
             yield from planning.requested(agent, step)

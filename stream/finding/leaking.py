@@ -7,12 +7,13 @@ a honeytoken, whatever the call may do ─► the run is stopped
 
 from collections.abc import Iterator
 
-from detectors import Leakage
+from detectors import Leakage, SensitiveRate
 from ingest.records import Kept, Step
 from stream import sentences
 from stream.agent.agent_state import AgentState
 from stream.agent.breaker import Tripped
 from stream.agent.finding import Finding
+from tracefuse.events import HONEYTOKEN
 
 NAME = "leakage"
 
@@ -25,11 +26,12 @@ def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
     """
     classes = step.held.data_classes if step.held is not None else ()
     kept = _confidential(agent, step)
-    if not classes and not kept and not step.honeytoken:
+    planted = HONEYTOKEN in step.carries
+    if not classes and not kept and not planted:
         return
     leak = Leakage()
-    leak.update(classes, agent.file.data_classes, [one.klass for one in kept], step.honeytoken)
-    fires = leak.fires and (step.honeytoken or agent.file.access(step.tool) != "read")
+    leak.update(classes, agent.file.data_classes, [one.klass for one in kept], planted)
+    fires = leak.fires and (planted or agent.file.access(step.tool) != "read")
     marked = (leak.fires or leak.warns) and NAME not in agent.run(step.trace_id).signals
     if not fires and not marked:
         return
@@ -37,11 +39,23 @@ def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
     if kept:
         evidence |= {"argument": kept[0].path, "class": kept[0].klass, "hash": kept[0].hash}
     words = sentences.leakage(step.tool, evidence)
-    if step.honeytoken:
+    if planted:
         event = Tripped(auto_close=False)
         yield Finding(NAME, words, evidence, "run", event, weight="critical")
     else:
         yield Finding(NAME, words, evidence, warning=not fires)
+
+
+def counted(agent: AgentState, step: Step) -> Iterator[Finding]:
+    """Whether a tool that writes is given sensitive data more often than it was."""
+    if step.again or agent.file.access(step.tool) == "read":
+        return
+    tool = agent.tool(step.tool)
+    calls = tool.carried = tool.carried or SensitiveRate()
+    calls.update(step.carries)
+    if calls.fires:
+        evidence = calls.evidence()
+        yield Finding("sensitive_rate", sentences.sensitive_rate(step.tool, evidence), evidence)
 
 
 def _confidential(agent: AgentState, step: Step) -> list[Kept]:

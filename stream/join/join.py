@@ -27,7 +27,7 @@ from stream.outputs import Line
 from stream.partition import Marker, Partition, Snapshot
 from tracefuse import wire
 from tracefuse.errors import DecodeError
-from tracefuse.events import HONEYTOKEN, Event
+from tracefuse.events import Event
 
 # A trace lives so long after its last run ended: results and acknowledgements still come in.
 LINGER_SECONDS = 60.0
@@ -199,7 +199,8 @@ class Join:
         if member.conduct.news and event.name == "tool.request":
             step.claims, step.lost = checked(trace, event.agent_id)
         step.manner = manner(event) if event.name == "tool.request" else None
-        step.honeytoken = event.name == "tool.request" and HONEYTOKEN in event.data_classes
+        if event.data_classes and event.name == "tool.request":
+            step.carries = [name[:64] for name in event.data_classes[:CLASSES_KEPT]]
         if found is not None:  # a call id that is used again, as some frameworks do
             step.revision = found[1].step.revision + 1
         _ask(step, event)

@@ -69,6 +69,19 @@ def leakage(tool: str, evidence: Evidence) -> str:
     return f"A call of `{tool}` carries data of class {classes}, which the agent's file does not declare."
 
 
+def sensitive_rate(tool: str, evidence: Evidence) -> str:
+    """How many calls of a tool carry sensitive data, and what is usual.
+
+    >>> found = {"observed": 9, "results": 40, "baseline": 0.01, "classes": ["email"]}
+    >>> sensitive_rate("ticket.update", found)
+    '9 of the last 40 calls of `ticket.update` carry sensitive data, the newest of class email; expected 1.0 %.'
+    """
+    return (
+        f"{evidence['observed']} of the last {evidence['results']} calls of `{tool}` carry sensitive data, "
+        f"the newest of class {', '.join(evidence['classes'])}; expected {evidence['baseline'] * 100:.1f} %."
+    )
+
+
 def low_confidence(evidence: Evidence) -> str:
     """How unsure the agent is of a call, how rare that is, what its doubts have meant, and what is usual.
 

@@ -222,6 +222,11 @@ CASES: dict[str, Case] = {
         lambda rng, i: (["aws_key", "email"], ["personal"]),
         200,
     ),
+    "sensitive_rate": Case(
+        lambda rng, i: (["email"] if rng.random() < 0.01 else [],),
+        lambda rng, i: (["email", "iban"],),
+        500,
+    ),
     "contention": Case(
         lambda rng, i: (
             f"agent-{rng.randrange(6)}",

@@ -527,6 +527,17 @@ SCENARIOS = {
         delay_max=1,
         false_max=0,
     ),
+    # Notes that name a person once in a hundred begin to in one of six.
+    "sensitive_rate": Scenario(
+        lambda rng, i: (["email"] if rng.random() < 0.01 else [],),
+        lambda rng, i: (["email"] if rng.random() < 0.17 else [],),
+        starts=600,
+        lasts=120,
+        alarms=(627, 678),
+        found_min=20,
+        delay_max=32,
+        false_max=1,
+    ),
     # A tool whose calls collide now and then at ever other things; then three agents fight for one.
     "contention": Scenario(
         _collision,

@@ -66,3 +66,37 @@ def test_a_read_with_a_secret_is_marked() -> None:
 
     assert words == ["allow"]
     assert [one.action for one in said] == ["annotate"]
+
+
+def noted(tool: str, shares: list[int], attempts: int = 1) -> list[Signal]:
+    """What is said of calls of which every so-many-th carries an address."""
+    pipe, told = Pipe(), Told()
+    pipe.tell(registered(owner={"name": "team"}, tools=TOOLS, data_classes=["personal"]))
+    number = 0
+    for every in shares:
+        for one in range(200):
+            number += 1
+            for attempt in range(attempts):
+                event = told.call(number, tool, trace_id=f"{number // 20:032x}")[0]
+                event.data_classes = ["email"] if every and one % every == 0 else []
+                event.attempt, event.deadline_ms = attempt + 1, 1000
+                pipe.send(event)
+    return [one for one in signals(pipe.out) if one.detector == "sensitive_rate"]
+
+
+def test_a_tool_that_begins_to_carry_addresses_is_annotated() -> None:
+    """Declared or not; nothing waits for it, and it says how many and of which class."""
+    said = noted("web.post", [0, 3])
+
+    assert said and {(one.action, one.tool) for one in said} == {("annotate", "web.post")}
+    assert "sensitive data, the newest of class email" in said[0].sentence
+
+
+def test_what_a_tool_always_carried_is_usual() -> None:
+    """The twin: the same share from the first call on."""
+    assert noted("web.post", [3, 3]) == []
+
+
+def test_reads_are_not_counted() -> None:
+    """They carry what they ask for."""
+    assert noted("web.get", [0, 3]) == []
