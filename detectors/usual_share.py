@@ -1,11 +1,13 @@
-"""A share of the last 40 against the share that is usual: what several detectors of one tool do. No detector."""
+"""A share of the last 40 against the share that is usual, shared by detectors of one tool; no detector."""
 
 from detectors import beta_binomial
 from detectors.base import Json, StatisticalDetector, rounded
 
 WINDOW = 40  # as of failures: a rise from 1 % to 10 % has to show within it
 _MEMORY = 400  # ten windows, so a rise shows before it is learnt
-_PRIOR_STRENGTH = 20  # pseudo-observations given to the prior, the low end of what shrinkage asks for
+_PRIOR_STRENGTH = (
+    20  # pseudo-observations given to the prior, the low end of what shrinkage asks for
+)
 _ALL = (1 << WINDOW) - 1
 
 

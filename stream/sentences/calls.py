@@ -74,7 +74,8 @@ def sensitive_rate(tool: str, evidence: Evidence) -> str:
 
     >>> found = {"observed": 9, "results": 40, "baseline": 0.01, "classes": ["email"]}
     >>> sensitive_rate("ticket.update", found)
-    '9 of the last 40 calls of `ticket.update` carry sensitive data, the newest of class email; expected 1.0 %.'
+    '9 of the last 40 calls of `ticket.update` carry sensitive data, the newest of class email; expected \
+1.0 %.'
     """
     return (
         f"{evidence['observed']} of the last {evidence['results']} calls of `{tool}` carry sensitive data, "

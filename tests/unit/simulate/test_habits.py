@@ -49,14 +49,15 @@ def sketched(role: Role, move: Act, failed: bool) -> dict[str, Any]:
 
 
 def carried(role: Role, move: Act) -> dict[str, Any]:
-    """What the SDK tells of a held call: its arguments' classes of data, and what its tool says of itself."""
+    """What the SDK tells of a call: its arguments' classes of data; if held, what its tool says of itself."""
     file, says = agent_file(role, TENANT), SCENARIOS[role.scenario].describes.get(move.tool)
+    classes = sorted(Redactor().redact(str(move.args))[1])
     if file.access(move.tool) not in file.held:
-        return {}
+        return {"data_classes": classes}
     said = move.described[0] if move.described else says
     return {
         "attempt": 1, "deadline_ms": 1000, "tools_hash": described(said) if said else "",
-        "data_classes": sorted(Redactor().redact(str(move.args))[1]),
+        "data_classes": classes,
     }  # fmt: skip
 
 
