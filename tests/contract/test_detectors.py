@@ -54,6 +54,7 @@ PIECES = {
     "neighbours",
     "shrinkage",
     "uniformity",
+    "usual_share",
 }  # shared by detectors; none themselves
 
 
