@@ -8,7 +8,7 @@ import argparse
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dashboards.naming import agent_of, moment
 from dashboards.output import Output
@@ -26,13 +26,15 @@ LABELS = ("real", "false", "expected", "none")
 LIST = """
 SELECT
     i.incident_id AS incident, i.tenant AS tenant, i.agent_id AS agent_id, i.severity AS severity,
-    i.rank AS rank,
+    i.rank AS rank, i.agents AS agents,
     i.detector AS detector, i.sentence AS sentence, i.opened_at AS at, l.label AS label,
     l.person AS by
 FROM (SELECT * FROM incidents WHERE status = 'open' LIMIT 1 BY incident_id) AS i
 LEFT JOIN incident_labels AS l
     ON l.tenant = i.tenant AND l.agent_id = i.agent_id AND l.signal_id = i.signal_id
-WHERE ({agent:String} = '' OR (i.tenant = {tenant:String} AND i.agent_id = {agent:String}))
+WHERE ({agent:String} = '' OR (
+        i.tenant = {tenant:String} AND (i.agent_id = {agent:String} OR has(i.agents, {agent:String}))
+    ))
     AND ({detector:String} = '' OR i.detector = {detector:String})
     AND ({label:String} = '' OR l.label = if({label:String} = 'none', '', {label:String}))
     AND ({risk:String} = '' OR has(i.owasp, {risk:String}))
@@ -123,9 +125,14 @@ def _list(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     }  # fmt: skip
     with client(settings) as connected:
         found = connected.query(LIST, parameters=asked).named_results()
-        rows = [row | {"agent": f"{row['tenant']}/{row['agent_id']}"} for row in found]
+        rows = [row | {"agent": f"{row['tenant']}/{_whom(row)}"} for row in found]
     out.table(rows, COLUMNS, "no incident")
     return 0
+
+
+def _whom(row: dict[str, Any]) -> str:
+    """The agent, or how many there are."""
+    return row["agent_id"] or (f"({len(row['agents'])} agents)" if row["agents"] else "")
 
 
 def _show(options: argparse.Namespace, settings: Settings, out: Output) -> int:

@@ -4,7 +4,15 @@ All carry `src`: (topic, partition, offset, line, number) of the input they were
 keep the highest one per source and drop the rest, so a replay after a crash changes nothing.
 """
 
-from ingest.records.alarms import Acknowledged, Census, Incident, Reopened, Signal, Summary
+from ingest.records.alarms import (
+    AGENTS_TOLD,
+    Acknowledged,
+    Census,
+    Incident,
+    Reopened,
+    Signal,
+    Summary,
+)
 from ingest.records.answers import (
     IncidentLabel,
     Judgement,
@@ -54,6 +62,7 @@ from ingest.records.steps import (
 )
 
 __all__ = [
+    "AGENTS_TOLD",
     "Account",
     "Ack",
     "Acknowledged",

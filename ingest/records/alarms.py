@@ -81,6 +81,10 @@ class Reopened(msgspec.Struct, tag="reopened", gc=False, kw_only=True, omit_defa
     agent_id: str
 
 
+AGENTS_TOLD = 64
+"""Agents that one incident names: its sentence counts all."""
+
+
 class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defaults=True):
     """One trip or alarm as people handle it."""
 
@@ -120,3 +124,4 @@ class Incident(msgspec.Struct, tag="incident", gc=False, kw_only=True, omit_defa
     parent: str = ""
     muted: bool = False  # stored, and told to nobody: its parent says it
     rank: float = 0.0  # its signal's: what to look at first
+    agents: list[str] = []  # whom it is about, `AGENTS_TOLD` at most

@@ -39,7 +39,7 @@ def of_one(incident: Incident) -> Notice:
     resolved = "resolved: " if incident.status == "resolved" else ""
     lines = [
         incident.sentence,
-        f"tenant {incident.tenant}, agent {incident.agent_id}, owner {incident.owner or 'nobody'}",
+        f"tenant {incident.tenant}, {_whom(incident)}, owner {incident.owner or 'nobody'}",
         f"severity {incident.severity}, action {incident.action}, scope {incident.scope or '-'}",
         *([f"why {incident.severity}: {incident.why}"] if incident.why else []),
         f"incident {incident.incident_id}, trace {incident.trace_id or '-'}",
@@ -52,6 +52,15 @@ def of_one(incident: Incident) -> Notice:
             f"{incident.candidate_share:.0%} of the evidence"
         )
     return Notice(clean(f"[{incident.severity}] {resolved}{incident.title}"), _text(lines))
+
+
+def _whom(incident: Incident) -> str:
+    """Its agent, or those that have it in common."""
+    if incident.agent_id or not incident.agents:
+        return f"agent {incident.agent_id}"
+    more = len(incident.agents) - LISTED_MAX
+    names = ", ".join(incident.agents[:LISTED_MAX])
+    return f"agents {names}" + (f" and {more} more" if more > 0 else "")
 
 
 def of_many(incidents: Sequence[Incident]) -> Notice:

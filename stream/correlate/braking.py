@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest import codec
-from ingest.records import Braked, Census, Incident, Src, Summary
+from ingest.records import AGENTS_TOLD, Braked, Census, Incident, Src, Summary
 from ingest.topics import INBOX, INCIDENTS, TOPICS
 from stream import alarm, ranking, sentences
 from stream.correlate.rooms import Room
@@ -112,6 +112,6 @@ def _incident(src: Src, fact: Summary, state: TenantState, now: float) -> Line:
         action="step-up", scope=f"tenant:{state.tenant}", signal_id=signal.signal_id,
         first_event=signal.first_event, last_event=signal.last_event, owner=fact.owner,
         routes=fact.routes, why=kind.why, owasp=list(kind.owasp), atlas=list(kind.atlas),
-        opened_at=round(now, 3), rank=ranking.fact("high"),
+        opened_at=round(now, 3), rank=ranking.fact("high"), agents=list(state.openings)[-AGENTS_TOLD:],
     )  # fmt: skip
     return Line(INCIDENTS, incident.incident_id, codec.INCIDENTS, codec.encode(incident))

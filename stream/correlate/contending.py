@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from detectors import CATALOGUE, Contention
-from ingest.records import Hindered, Incident, Src
+from ingest.records import AGENTS_TOLD, Hindered, Incident, Src
 from stream import alarm, ranking
 from stream.correlate.rooms import Room
 from stream.partition import Partition
@@ -107,4 +107,5 @@ class Contending:
             why=kind.why, owasp=list(kind.owasp), atlas=list(kind.atlas),
             opened_at=round(self._partition.now, 3), node=f"tool:{fact.tool}",
             rank=ranking.fact(entry.severity),
+            agents=list(dict.fromkeys(one.agent_id for one in met))[:AGENTS_TOLD],
         )  # fmt: skip

@@ -194,6 +194,7 @@ class Correlate:
             first_event=signal.first_event, last_event=signal.last_event, owner=summary.owner,
             routes=summary.routes, why=signal.why, owasp=signal.owasp, atlas=signal.atlas,
             opened_at=round(self.partition.now, 3), rank=signal.rank,
+            agents=[signal.agent_id],
         )  # fmt: skip
         if found is not None:
             incident.candidate_agent, incident.candidate_step = found.agent_id, found.step_id

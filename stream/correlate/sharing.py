@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ingest.records import Incident, Signal, Src
+from ingest.records import AGENTS_TOLD, Incident, Signal, Src
 from stream import alarm, ranking
 from stream.correlate.rooms import Room
 from stream.correlate.shared_cause import (
@@ -111,6 +111,7 @@ class Sharing:
         whole = state.incident
         assert whole is not None
         state.joined += 1
+        whole.agents = list(dict.fromkeys([*whole.agents, child.agent_id]))[:AGENTS_TOLD]
         child.parent = whole.incident_id
         child.muted = set(child.routes) <= set(whole.routes)
         if not child.muted:
@@ -139,7 +140,7 @@ class Sharing:
             routes=list(dict.fromkeys(routes))[:ROUTES_MAX], why=kind.why,
             owasp=list(kind.owasp), atlas=list(kind.atlas), opened_at=round(now, 3),
             node=name, children=[incident_id for _, incident_id in state.window.values()],
-            rank=ranking.fact("high"),
+            rank=ranking.fact("high"), agents=list(state.window)[:AGENTS_TOLD],
         )  # fmt: skip
         for one in (*held, child):
             one.parent, one.muted = whole.incident_id, set(one.routes) <= set(whole.routes)

@@ -174,7 +174,7 @@ _INCIDENTS = _same(
     "incident_id", "tenant", "agent_id", "status", "severity", "title", "sentence", "detector",
     "action", "scope", "cmd_id", "trace_id", "signal_id", "first_event", "last_event", "owner",
     "routes", "why", "owasp", "atlas", "candidate_agent", "candidate_step", "candidate_share",
-    "node", "children", "parent", "muted", "rank",
+    "node", "children", "parent", "muted", "rank", "agents",
 ) | _milliseconds("opened_at")  # fmt: skip
 
 _VERDICT = (

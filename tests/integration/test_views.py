@@ -214,6 +214,26 @@ def test_a_shared_cause_shows_its_children(client: Client) -> None:
     assert [one["muted"] for one in found] == [False, True, True]
 
 
+def test_an_incident_stands_once_for_each_agent_it_is_about(client: Client) -> None:
+    """In its newest status; rows from before the column, and of its one agent, by their own name."""
+    node = {**WHO, "agent_id": "", "incident_id": "inc-3.node", "node": "tool:crm.find"}
+    insert(
+        client, "incidents",
+        {**node, "status": "open", "agents": ["refunds", "search"]},
+        {**node, "status": "resolved", "agents": ["refunds", "search", "late"],
+         "_at": NOW + timedelta(seconds=1)},
+        {**WHO, "incident_id": "inc-1", "status": "open"},
+        {**WHO, "incident_id": "inc-2", "status": "open", "agents": ["refunds"]},
+        {**WHO, "agent_id": "", "incident_id": "inc-4", "status": "open"},
+    )  # fmt: skip
+
+    rows = read(client, "SELECT * FROM incidents_of_agents ORDER BY incident_id, agent_id")
+    assert [(one["incident_id"], one["agent_id"], one["status"]) for one in rows] == [
+        ("inc-1", "refunds", "open"), ("inc-2", "refunds", "open"), ("inc-3.node", "late", "resolved"),
+        ("inc-3.node", "refunds", "resolved"), ("inc-3.node", "search", "resolved"),
+    ]  # fmt: skip
+
+
 def test_a_refusal_explains_itself(client: Client) -> None:
     """Word, gate, reason, what was to be called, what had passed, and that it did not run."""
     mark = {"_src_topic": "agent.inbox.v1", "_src_partition": 3, "_src_offset": 9, "_src_line": 2}

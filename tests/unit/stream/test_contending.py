@@ -58,6 +58,7 @@ def test_two_agents_at_one_order_are_told_once() -> None:
         "2 agents are in each other's way at one thing (000003df) of the tool `crm.update`: 4 of its 4 calls"
     )
     assert "(4 in conflict): agent-0, agent-1." in incident.sentence
+    assert incident.agents == agents.names[:2]
     assert incident.why and incident.owasp and incident.first_event != incident.last_event
 
 
