@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from detectors.input_lag import InputLag
 from ingest import codec
 from ingest.records import Reopened, Run, Signal, Src, Step, Summary
 from ingest.topics import FLEET, INBOX, SIGNALS
@@ -30,6 +31,8 @@ class Saying:
         self.now = 0.0
         """Record time in seconds."""
         self.offset = -1
+        self.lag = InputLag()
+        """How late what is judged reaches the owner."""
         self._out: list[Output] = []
         self._src: Src = (INBOX, number, -1, -1, 0)
 

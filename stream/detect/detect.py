@@ -10,6 +10,7 @@ from math import inf
 import msgspec
 
 from detectors import CATALOGUE, Silence
+from detectors.input_lag import InputLag
 from ingest import codec
 from ingest.records import (
     Ack,
@@ -45,6 +46,7 @@ from stream.finding import (
     drifting,
     findings,
     hindering,
+    lagging,
     preceding,
     probing,
     progressing,
@@ -75,6 +77,7 @@ class _Own(msgspec.Struct):
     standing: list[Command] = []
     roll: Count = msgspec.field(default_factory=Count)
     brakes: Brakes = msgspec.field(default_factory=Brakes)
+    lag: InputLag = msgspec.field(default_factory=InputLag)
 
 
 class Detect:
@@ -193,6 +196,7 @@ class Detect:
         if not step.spooled:
             agent.heard = self.partition.now
             agent.at = max(agent.at, step.at)
+            lagging.heard(agent, step, self._saying)
             agent.alarms.since = agent.alarms.since or agent.at
         run = agent.run(step.trace_id)
         run.first_event = run.first_event or step.request_id or step.result_id
@@ -353,7 +357,9 @@ class Detect:
     # -- snapshots -------------------------------------------------------------------------------
 
     def freeze(self) -> Snapshot:
-        own = _Own(list(self.standing.values()), self._roll.count, self._withholding.brakes)
+        own = _Own(
+            list(self.standing.values()), self._roll.count, self._withholding.brakes, self._saying.lag
+        )
         self.partition.own = msgspec.json.encode(own)
         return self.partition.freeze()
 
@@ -362,3 +368,4 @@ class Detect:
         own = msgspec.json.decode(marker.own, type=_Own) if marker.own else _Own()
         self._commanding.standing = {command.scope: command for command in own.standing}
         self._withholding.brakes, self._roll.count = own.brakes, own.roll
+        self._saying.lag = own.lag

@@ -71,6 +71,8 @@ class Budgeting:
             word = "logged" if health.ill and word == "said" else word
         if word != "muted":
             finding.evidence["budget"] = budget.facts(finding.detector, cost)
+            if self._saying.lag.ill:
+                finding.evidence["lag_s"] = self._saying.lag.level
         return word
 
     def _health(
@@ -84,6 +86,7 @@ class Budgeting:
         """Say which check of a detector fails, or fails no more: the pace of its alarms, or its p-values."""
         evidence = agent.alarms.facts(detector, cost) | {"check": "alarm rate", "subject": detector}
         evidence["observed"] = evidence["episodes_a_day"]
+        evidence["lag_s"] = self._saying.lag.level
         if p_values is not None:
             evidence |= p_values | {"observed": p_values["shares"]}
         self._saying.signal(

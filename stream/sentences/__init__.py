@@ -6,6 +6,7 @@ from stream.sentences.agents import (
     detector_health,
     error_rate,
     first_time,
+    input_lag,
     latency,
     volume,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "exact_loop",
     "first_time",
     "held_back",
+    "input_lag",
     "latency",
     "malformed_result",
     "leakage",

@@ -105,3 +105,18 @@ def detector_health(evidence: Evidence, ill: bool) -> str:
     if ill:
         return f"{counted}, with room for {evidence['budget_a_day']:.1f}: what it finds here is only logged."
     return f"{counted}: its findings count again."
+
+
+def input_lag(evidence: Evidence, late: bool) -> str:
+    """That detectors hear of steps late, and that they no longer do.
+
+    >>> input_lag({"observed": 12.25}, late=True)
+    'Steps reach the detectors 12.2 s after the broker took them: what they find is late, and held calls go \
+unanswered.'
+    """
+    if late:
+        return (
+            f"Steps reach the detectors {evidence['observed']:.1f} s after the broker took them: what they "
+            "find is late, and held calls go unanswered."
+        )
+    return f"Steps reach the detectors in time again, {evidence['observed']:.1f} s after the broker took them."

@@ -50,6 +50,7 @@ PIECES = {
     "conformal_tail",
     "e_detector",
     "failures",
+    "input_lag",
     "moving",
     "neighbours",
     "shrinkage",
