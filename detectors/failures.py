@@ -264,7 +264,7 @@ WATCHED: dict[str, Failure] = {
         ("ASI02", "ASI03"), ("AML.T0053",),
     ),
     "detector_health": Failure(
-        "Ill detector", "A detector says far more than its budget, its p-values pile up, or its input is late.",
+        "Ill detector", "A detector says far more than its budget, its p-values pile up or its input lags.",
         "episodes a day of the last days; shares of p below 0.1, 0.01 and 0.001; lag of the input",
         "no more than its part of the agent's alarm budget; less than 3, 5 and 30 times those shares; 5 s",
         "What it finds there can't be told from noise; pipeline operators look, the agent goes on.",

@@ -358,7 +358,10 @@ class Detect:
 
     def freeze(self) -> Snapshot:
         own = _Own(
-            list(self.standing.values()), self._roll.count, self._withholding.brakes, self._saying.lag
+            list(self.standing.values()),
+            self._roll.count,
+            self._withholding.brakes,
+            self._saying.lag,
         )
         self.partition.own = msgspec.json.encode(own)
         return self.partition.freeze()

@@ -119,4 +119,4 @@ unanswered.'
             f"Steps reach the detectors {evidence['observed']:.1f} s after the broker took them: what they "
             "find is late, and held calls go unanswered."
         )
-    return f"Steps reach the detectors in time again, {evidence['observed']:.1f} s after the broker took them."
+    return f"Steps reach the detectors in time again: {evidence['observed']:.1f} s after the broker has them."

@@ -69,7 +69,9 @@ def test_people_are_told_what_they_can_do() -> None:
     assert held.scope == f"agent:{TENANT}/{held.agent_id}"
     assert (whole.tenant, whole.agent_id, whole.severity) == (TENANT, "", "high")
     assert "stopped 2 of 20 active agents of acme" in whole.sentence
-    assert {f"agent:{TENANT}/{one}" for one in whole.agents} == {scope for _, scope, _ in fleet.opened}
+    assert {f"agent:{TENANT}/{one}" for one in whole.agents} == {
+        scope for _, scope, _ in fleet.opened
+    }
     assert len(of_agents) == 18 + 1
     assert len({one.incident_id for one in fleet.incidents}) == len(fleet.incidents)
 

@@ -35,7 +35,7 @@ class Late:
         while not core.partition.encode_some(frozen):
             pass
         again = Detect(number, VERIFIER)
-        again.restore(frozen.marker, frozen.cells)
+        again.restore(frozen.marker, {key: cell for key, cell in frozen.cells.items() if cell})
         self.pipe.detects[number] = again
 
 

@@ -84,7 +84,9 @@ def test_one_broken_tool_is_one_alert() -> None:
     over = [one for one in fleet.incidents if one.status == "resolved"]
     assert [(one.incident_id, one.node) for one in over] == [(heard.incident_id, heard.node)]
     assert "30 alarms belonged to it" in over[0].sentence
-    assert set(heard.agents) == {one.agent_id for one in children if one.incident_id in heard.children}
+    assert set(heard.agents) == {
+        one.agent_id for one in children if one.incident_id in heard.children
+    }
     assert f"agents {', '.join(heard.agents)}, owner" in of_one(heard).body
     assert set(over[0].agents) == set(fleet.names)
     assert {tuple(one.agents) for one in children} == {(one.agent_id,) for one in children}
