@@ -185,6 +185,10 @@ class LastMinute:
             self.marked += 1
 
     def _drop(self, steps: int) -> None:
+        if steps == BUCKETS:
+            self.count = self.marked = 0
+            self._counts, self._marks = [0] * BUCKETS, [0] * BUCKETS
+            return
         counts, marks = self._counts, self._marks
         for bucket in range(self._latest + 1, self._latest + 1 + steps):
             slot = bucket % BUCKETS

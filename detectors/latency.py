@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import deque
+from math import inf
 
 from detectors.base import RATIO_MAX, Detector, Json, rounded
 
@@ -40,7 +41,7 @@ class LatencyQuantile(Detector):
 
     def update(self, seconds: float, declared: float | None) -> float:
         """Take the duration of one call, and the seconds declared for the tool now."""
-        if not 0 <= seconds < float("inf"):
+        if not 0 <= seconds < inf:
             return self.score
         self.n += 1
         self._keep(seconds)

@@ -1,7 +1,7 @@
 """D05, statistical: a tool is slower than its own past lets expect. Annotates."""
 
 from collections import deque
-from math import erfc, exp, log, log10, sqrt
+from math import erfc, exp, inf, log, log10, sqrt
 from statistics import NormalDist
 
 from detectors.base import QUANTILES, Json, StatisticalDetector, rounded
@@ -81,7 +81,7 @@ class LatencyBaseline(StatisticalDetector):
 
     def update(self, seconds: float) -> float:
         """Take the duration of one call; what is no finite number >= 0 is left out."""
-        if not 0 <= seconds < float("inf"):
+        if not 0 <= seconds < inf:
             return self.score
         value = log(max(seconds, _SHORTEST))
         mean, spread = self._expected()

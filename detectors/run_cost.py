@@ -85,7 +85,7 @@ class RunCost(StatisticalDetector):
         """
         self._at, self._usd = len(spent) - 1, spent[-1]
         self.score = rounded(max(self._deviation(self._at, self._usd), 0.0))
-        dear = self.status == "live" and self.score > self.threshold
+        dear = self.score > self.threshold and self.status == "live"
         self.fires = dear and of_cap >= _SOFT
         self.warns = dear and not self.fires
         if over:

@@ -30,17 +30,20 @@ def step_features(
     (1.203, 1.0)
     """
     duration = log1p(max(duration_seconds, 0.0) * 1e3)
-    found = {"duration": duration, "failed": float(failed), "write": float(write)}
-    if tokens > 0 or cost_usd > 0:  # a call of a tool has none, and none is not a small amount
-        cost = log1p(max(cost_usd, 0.0) * 1e6)
-        size = log1p(max(tokens, 0))
-        found |= {
-            "cost": cost,
-            "tokens": size,
-            "cost_per_token": cost - size,
-            "duration_per_token": duration - size,
-        }
-    return found
+    # A call of a tool has none, and none is not a small amount.
+    if not (tokens > 0 or cost_usd > 0):
+        return {"duration": duration, "failed": float(failed), "write": float(write)}
+    cost = log1p(max(cost_usd, 0.0) * 1e6)
+    size = log1p(max(tokens, 0))
+    return {
+        "duration": duration,
+        "failed": float(failed),
+        "write": float(write),
+        "cost": cost,
+        "tokens": size,
+        "cost_per_token": cost - size,
+        "duration_per_token": duration - size,
+    }
 
 
 class _Feature:

@@ -389,12 +389,16 @@ class AgentState:
         for breaker in self._lasting():
             if breaker.state is not State.CLOSED:  # which waits for nothing
                 earliest = min(earliest, breaker.deadline)
-        earliest = min(earliest, self.ledger.deadline, self.active_until or inf)
+        if self.ledger.deadline < earliest:
+            earliest = self.ledger.deadline
+        if self.active_until and self.active_until < earliest:
+            earliest = self.active_until
         if self.pending:
             earliest = min(earliest, min(one.deadline for one in self.pending.values()))
         changed = self.runs.get(trace_id)
         for run in self.runs.values() if not trace_id else (changed,) if changed else ():
-            earliest = min(earliest, run.breaker.deadline)
+            if run.breaker.state is not State.CLOSED:
+                earliest = min(earliest, run.breaker.deadline)
             if run.silence is not None and run.silence.deadline < earliest:
                 earliest = run.silence.deadline
         for awaited in self.awaited.values():

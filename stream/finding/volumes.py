@@ -27,7 +27,7 @@ def asked(agent: AgentState, step: Step) -> Iterator[Finding]:
         kind.update(agent.at)
         if kind.fires:
             yield _finding(access, kind, access == "read")
-        if kind.status == "live" and kind.score >= kind.threshold:
+        if kind.score >= kind.threshold and kind.status == "live":
             return  # the same calls are among all, too
     if total.fires:
         yield _finding(ALL, total, True)
