@@ -32,7 +32,6 @@ from ingest.topics import DLQ, INBOX
 from stream import sentences
 from stream.agent.agent_cells import Cells
 from stream.agent.agent_state import AgentState, RunState, new_agent
-from stream.agent.breaker import Called, Ended, Withdrawn
 from stream.agent.saying import Saying
 from stream.dead_letters import letter
 from stream.detect import inheriting, registering
@@ -209,12 +208,10 @@ class Detect:
         if step.phase == "request":
             found = findings.on_request(agent, step)
             if not step.spooled:  # it began before whatever stands now
-                self._commanding.called(agent, step, Called(step.step_id))
+                self._commanding.called(agent, step)
         else:
             found = findings.on_complete(agent, step)
-            ended = Ended(step.step_id, step.status == "error")
-            refused = step.status == "not_run"
-            self._commanding.called(agent, step, Withdrawn(step.step_id) if refused else ended)
+            self._commanding.called(agent, step)
             holding.ended(agent, step, max(agent.at, step.at))
         for finding in found:
             self._commanding.found(agent, step, finding)

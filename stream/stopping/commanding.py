@@ -12,8 +12,27 @@ from ingest import codec
 from ingest.records import Ack, Acknowledged, Ordered, Run, Step
 from ingest.topics import CONTROL_LOG
 from stream import sentences
-from stream.agent.agent_state import AWAITING_MAX, ORDERS_KEPT, AgentState, Awaited, RunState
-from stream.agent.breaker import PROBES, THROTTLE_MS, Breaker, Event, Forced, State, Tick
+from stream.agent.agent_state import (
+    AWAITING_MAX,
+    ORDERS_KEPT,
+    AgentState,
+    Awaited,
+    BundleState,
+    RunState,
+    ToolState,
+)
+from stream.agent.breaker import (
+    PROBES,
+    THROTTLE_MS,
+    Breaker,
+    Called,
+    Ended,
+    Event,
+    Forced,
+    State,
+    Tick,
+    Withdrawn,
+)
 from stream.agent.breaker import step as advance
 from stream.agent.finding import Finding
 from stream.agent.saying import Saying, emitted_at, name, named
@@ -110,21 +129,16 @@ class Commanding:
         if order is not None:
             self._order(agent, order, step.trace_id)
 
-    def called(self, agent: AgentState, step: Step, event: Event) -> None:
+    def called(self, agent: AgentState, step: Step) -> None:
         """Probes of half-open breakers: what the gate counts, calls of tools and of models."""
         if step.action not in ("tool", "llm"):
             return
-        if agent.breaker.state is State.HALF_OPEN:
-            self._move(agent, agent.breaker, event, None)
-        run = agent.runs.get(step.trace_id)
-        if run is not None and run.breaker.state is State.HALF_OPEN:
-            self._move(agent, run.breaker, event, None)
-        tool = agent.tools.get(step.tool)
-        if tool is not None and tool.breaker.state is State.HALF_OPEN:
-            self._move(agent, tool.breaker, event, None)
-        bundle = agent.bundles.get(step.bundle)
-        if bundle is not None and bundle.breaker.state is State.HALF_OPEN:
-            self._move(agent, bundle.breaker, event, None)
+        run, tool = agent.runs.get(step.trace_id), agent.tools.get(step.tool)
+        holders: tuple[AgentState | RunState | ToolState | BundleState | None, ...]
+        holders = (agent, run, tool, agent.bundles.get(step.bundle))
+        for holder in holders:
+            if holder is not None and holder.breaker.state is State.HALF_OPEN:
+                self._move(agent, holder.breaker, _probe(step), None)
 
     def run_ended(self, agent: AgentState, ended: RunState) -> None:
         """There is nothing left to stop."""
@@ -267,6 +281,15 @@ def _remember(known: dict[str, T], name: str, value: T) -> None:
     known[name] = value  # the newest last
     if len(known) > ORDERS_KEPT:
         del known[next(iter(known))]
+
+
+def _probe(step: Step) -> Event:
+    """What a call means to a breaker that is being tried."""
+    if step.phase == "request":
+        return Called(step.step_id)
+    if step.status == "not_run":
+        return Withdrawn(step.step_id)
+    return Ended(step.step_id, step.status == "error")
 
 
 def _target(agent: AgentState, step: Step | Run, finding: Finding) -> Breaker:
