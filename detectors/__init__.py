@@ -43,6 +43,7 @@ from detectors.step_vector import StepVector, step_features
 from detectors.tainted_argument import TaintedArgument
 from detectors.task_drift import TaskDrift
 from detectors.tool_changed import ToolChanged
+from detectors.trigger_pair import TriggerPair
 from detectors.unplanned_step import UnplannedStep
 from detectors.unsupported_claim import UnsupportedClaim
 from detectors.volume import Volume
@@ -92,6 +93,7 @@ __all__ = [
     "TaintedArgument",
     "TaskDrift",
     "ToolChanged",
+    "TriggerPair",
     "Volume",
     "UnplannedStep",
     "UnsupportedClaim",
@@ -116,6 +118,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "ping_pong": PingPong,
     "task_drift": TaskDrift,
     "unplanned_step": UnplannedStep,
+    "trigger_pair": TriggerPair,
     "unsupported_claim": UnsupportedClaim,
     "step_vector": StepVector,
     "sequence_surprise": SequenceSurprise,
@@ -206,6 +209,7 @@ CATALOGUE: dict[str, Entry] = {
     "unplanned_step": Entry(
         "D25", "statistical", "agent", "step-up", "high", "annotate", "low", soft=True
     ),
+    "trigger_pair": Entry("D25", "statistical", "agent", "step-up", "high", soft=True),
     "unsupported_claim": Entry("D28", "statistical", "agent x task", "annotate", "low", soft=True),
     "step_vector": Entry("D40", "statistical", "agent x action", "annotate", "low", soft=True),
     "sequence_surprise": Entry(

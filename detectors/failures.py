@@ -236,6 +236,12 @@ FAILURES: dict[str, Failure] = {
         "What has left can't be called back; where nobody declared anything it may be how the tool works.",
         ("ASI02", "ASI03"), ("AML.T0086",),
     ),
+    "trigger_pair": Failure(
+        "Trigger", "Runs whose order holds one certain thing do what other runs hardly ever do.",
+        "evidence that the two go together, beyond 10,000 such pairs", "rare actions come with any order",
+        "Who planted the trigger decides when it is done; an honest rule looks alike, so a person looks.",
+        ("ASI01", "ASI10"), ("AML.T0018",),
+    ),
     "sensitive_rate": Failure(
         "More sensitive data", "A tool that writes is given secrets or personal data more often than it was.",
         "calls that carry any, among the last 40", "as many as the last 400 calls let expect",

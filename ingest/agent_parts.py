@@ -21,7 +21,7 @@ Detector = Literal[
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
     "context_growth", "memory_influence", "tool_changed", "skipped_step", "skipped_habit",
     "probe_drift",
-    "volume", "leakage", "sensitive_rate", "low_confidence", "contention",
+    "volume", "leakage", "sensitive_rate", "trigger_pair", "low_confidence", "contention",
 ]  # fmt: skip
 
 # Part of every key and scope, where a slash separates; as long as an event's own names at most.

@@ -37,6 +37,7 @@ from detectors import (
     StepVector,
     TaskDrift,
     ToolChanged,
+    TriggerPair,
     UnplannedStep,
     UnsupportedClaim,
     Volume,
@@ -100,6 +101,8 @@ class RunState:
     deeds: Deeds = field(default_factory=Deeds)  # what went well, and what was asked for when
     skipped: list[str] = field(default_factory=list)  # tools that came too early, and were told of
     course: Course | None = None  # None until a call told how sure the agent is
+    heard: list[int] = field(default_factory=list)  # values of its order that no write has acted on
+    wrote: list[str] = field(default_factory=list)  # tools that write and were asked for
 
 
 @dataclass(slots=True)
@@ -237,6 +240,7 @@ class AgentState:
     run_costs: dict[str, RunCost] = field(default_factory=dict)  # by task
     volumes: dict[str, Volume] = field(default_factory=dict)  # by access class; "": of all calls
     planned: UnplannedStep = field(default_factory=UnplannedStep)
+    triggers: TriggerPair = field(default_factory=TriggerPair)
     answers: dict[str, UnsupportedClaim] = field(default_factory=dict)  # by task
     claims_writes: bool = False  # a run of it has claimed a write
     probes: dict[str, ProbeSet] = field(default_factory=dict)  # by the name of the set

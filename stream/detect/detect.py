@@ -51,6 +51,7 @@ from stream.finding import (
     progressing,
     sequences,
     spending,
+    triggering,
     unsure,
 )
 from stream.holding import holding
@@ -278,6 +279,7 @@ class Detect:
         spending.run_ended(agent, ended, fact)
         preceding.run_ended(agent, ended, fact)
         unsure.run_ended(agent, ended, fact)
+        triggering.run_ended(agent, ended, fact)
         if not fact.spooled:
             for finding in canary.run_ended(agent, ended, fact):
                 self._commanding.found(agent, fact, finding)

@@ -28,6 +28,7 @@ from stream.finding import (
     returned,
     sequences,
     spending,
+    triggering,
     unsure,
     volumes,
 )
@@ -53,6 +54,7 @@ def on_request(agent: AgentState, step: Step) -> Iterator[Finding]:
             yield from remembering.influence(agent, step)
             yield from claiming.requested(agent, step)
             yield from planning.requested(agent, step)
+            yield from triggering.requested(agent, step)
             yield from unsure.requested(agent, step)
     if not step.spooled:
         yield from _call_rate(agent, step)

@@ -23,6 +23,7 @@ from stream.join.plans import Plan
 from stream.join.probed import begun, mark
 from stream.join.support import SPOKEN
 from stream.join.trace_state import Action, Member, Producer, Trace
+from stream.join.triggers import Order
 from stream.outputs import Line
 from stream.partition import Marker, Partition, Snapshot
 from tracefuse import wire
@@ -166,6 +167,8 @@ class Join:
             return trace.origins.read(event)
         if event.name in IN_CHARGE and not trace.member(event.agent_id).depth:
             trace.origins.hear(event)
+            if event.name == "input.user":
+                trace.member(event.agent_id).order.hear(event)
             trace.support.more |= event.fingerprints_cut
         elif event.name not in SPOKEN:
             trace.support.know(event)
@@ -199,6 +202,8 @@ class Join:
         if member.conduct.news and event.name == "tool.request":
             step.claims, step.lost = checked(trace, event.agent_id)
         step.manner = manner(event) if event.name == "tool.request" else None
+        if member.order.heard and event.name == "tool.request":
+            step.heard, step.used = member.order.tell(), member.order.used(event)
         if event.data_classes and event.name == "tool.request":
             step.carries = [name[:64] for name in event.data_classes[:CLASSES_KEPT]]
         if found is not None:  # a call id that is used again, as some frameworks do
@@ -301,7 +306,7 @@ class Join:
         if member.open:
             trace.deadline = inf
             trace.probe = trace.probe or begun(event)
-            member.plan = Plan()  # that of its last run here is over
+            member.plan, member.order = Plan(), Order()  # those of its last run here are over
         elif not any(other.open for other in trace.members.values()):
             trace.deadline = self.partition.now + LINGER_SECONDS
         fact = Run(

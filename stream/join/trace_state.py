@@ -19,6 +19,7 @@ from stream.join.plans import Plan
 from stream.join.probed import Watched
 from stream.join.progress import Progress
 from stream.join.support import Support
+from stream.join.triggers import Order
 from tracefuse.events import KIND_OF
 
 # Actions of a producer that a late event may still change. A snapshot of a trace stays near 10 kB.
@@ -148,6 +149,7 @@ class Member(msgspec.Struct, array_like=True):
     plan: Plan = msgspec.field(default_factory=Plan)
     answer: Answered | None = None  # the newest of its run
     conduct: Conduct = msgspec.field(default_factory=Conduct)
+    order: Order = msgspec.field(default_factory=Order)
 
 
 class Trace(msgspec.Struct, array_like=True):

@@ -48,6 +48,7 @@ from stream.sentences.runs import (
     sequence_surprise,
     silence,
     skipped_habit,
+    trigger_pair,
     unsupported_claim,
 )
 from stream.sentences.versions import canary, canary_mix, changed, shadow, task_drift
@@ -91,6 +92,7 @@ __all__ = [
     "tainted_argument",
     "task_drift",
     "tool_changed",
+    "trigger_pair",
     "unacknowledged",
     "unattended",
     "unplanned_step",

@@ -182,3 +182,18 @@ of 150 answers of `refund` fewer than 1 in 100 name as much.'
         f"in no order, result or call of the run; of {evidence['answers']} answers{of_task} fewer than 1 in "
         f"100 name as much. {bare}"
     ).rstrip()
+
+
+def trigger_pair(evidence: Evidence) -> str:
+    """How often an action goes with one thing in the order, and how often without it.
+
+    >>> found = {"action": "bank.pay", "observed": 6, "runs": 6, "baseline": 0.012, "feature": "000003df"}
+    >>> trigger_pair(found)
+    '`bank.pay` was asked for in 6 of 6 runs whose order holds one certain value (000003df), and in at most \
+1.2 % of the others; the call does not act on that value.'
+    """
+    return (
+        f"`{evidence['action']}` was asked for in {evidence['observed']} of {evidence['runs']} runs whose "
+        f"order holds one certain value ({evidence['feature']}), and in at most "
+        f"{evidence['baseline'] * 100:.1f} % of the others; the call does not act on that value."
+    )

@@ -229,6 +229,11 @@ CASES: dict[str, Case] = {
         lambda rng, i: (["email", "iban"],),
         500,
     ),
+    "trigger_pair": Case(
+        lambda rng, i: ([rng.getrandbits(31), rng.randrange(40)], ["note"] if i % 97 else ["pay"]),
+        lambda rng, i: ([991, rng.getrandbits(31)], ["pay"]),
+        5000,
+    ),
     "contention": Case(
         lambda rng, i: (
             f"agent-{rng.randrange(6)}",

@@ -538,6 +538,17 @@ SCENARIOS = {
         delay_max=32,
         false_max=1,
     ),
+    # Orders of ever new and of forty usual names; then one more name, and each time it comes, a payment.
+    "trigger_pair": Scenario(
+        lambda rng, i: ([rng.getrandbits(31), rng.randrange(40)], ["note"] if i % 97 else ["pay"]),
+        lambda rng, i: ([rng.getrandbits(31), 991], ["pay"]),
+        starts=600,
+        lasts=12,
+        alarms=(606,),
+        found_min=20,
+        delay_max=8,
+        false_max=0,
+    ),
     # A tool whose calls collide now and then at ever other things; then three agents fight for one.
     "contention": Scenario(
         _collision,

@@ -26,7 +26,9 @@ from tracefuse.sketches import shape, template
 from tracefuse.wire import LINES_MAX
 
 ROLES = fleet([*REST, *LASTING], healthy=0)
-UNPLAYED: set[str] = set()  # a new detector without a scenario stands here, with the reason
+# A detector without a scenario stands here, with the reason: three hundred runs with orders, of which the SDK
+# alone sees the values, take longer than the demo.
+UNPLAYED = {"trigger_pair"}
 KEYED = KeyedHash(b"key")
 FAULTY_RUNS = 60
 TWIN_RUNS = 20
