@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable
+from zlib import crc32
 
 from detectors.base import Json, StatisticalDetector, rounded
 
@@ -17,7 +18,7 @@ _TESTED = (
 )
 _LOWEST = -6.0
 
-Pair = tuple[int, str]
+Pair = tuple[int, int]  # feature, and 32 bits of the action's name
 
 
 class TriggerPair(StatisticalDetector):
@@ -54,9 +55,9 @@ class TriggerPair(StatisticalDetector):
 
     def __init__(self, quiet: int = 50) -> None:
         super().__init__(quiet)
-        self.pair: Pair = (0, "")
-        """That the latest score is about."""
-        self._actions: dict[str, int] = {}  # runs with it
+        self.feature, self.action = 0, ""
+        """The pair that the latest score is about."""
+        self._actions: dict[int, int] = {}  # runs with it
         self._once: dict[int, None] = {}
         self._again: dict[int, None] = {}
         self._pairs: dict[
@@ -64,10 +65,11 @@ class TriggerPair(StatisticalDetector):
         ] = {}  # runs with the feature, with both, log10 e
 
     def score_one(self, features: Iterable[int], action: str) -> float:
-        """How surely one of these features is what this action comes from. Changes nothing but `pair`."""
-        known = ((self._pairs[f, action][2], f) for f in features if (f, action) in self._pairs)
-        best, feature = max(known, default=(0.0, 0))
-        self.pair = (feature, action)
+        """How surely one of these features brings this action. Changes nothing but which pair is told."""
+        short = _short(action)
+        known = ((self._pairs[f, short][2], f) for f in features if (f, short) in self._pairs)
+        best, self.feature = max(known, default=(0.0, 0))
+        self.action = action
         return rounded(min(max(best - _TESTED, 0.0), self.bounds[1]))
 
     def update(self, features: Collection[int], actions: Collection[str]) -> float:
@@ -76,14 +78,15 @@ class TriggerPair(StatisticalDetector):
         scores = {action: self.score_one(features, action) for action in sorted(set(actions))}
         worst = max(scores, key=lambda one: scores[one], default="")
         self.score = self.score_one(features, worst)
-        self._weigh(features, set(actions))
-        self._open(features, set(actions))
+        done = {_short(one) for one in actions}
+        self._weigh(features, done)
+        self._open(features, done)
         self.n += 1
-        self._count(features, set(actions))
+        self._count(features, done)
         self._decide(self.score >= self.threshold)
         return self.score
 
-    def _weigh(self, features: list[int], actions: set[str]) -> None:
+    def _weigh(self, features: list[int], actions: set[int]) -> None:
         """Each open pair whose feature is here is told whether its action is."""
         here = set(features)
         for pair in [one for one in self._pairs if one[0] in here]:
@@ -98,7 +101,7 @@ class TriggerPair(StatisticalDetector):
         share = (max(self._actions.get(pair[1], 0) - both, 0) + 1) / (others + 2)
         return min(share + math.sqrt(share * (1 - share) / others), 0.9)
 
-    def _open(self, features: list[int], actions: set[str]) -> None:
+    def _open(self, features: list[int], actions: set[int]) -> None:
         """Pairs of what was seen before with what is rarely done: they count from the next run on."""
         rare = [one for one in sorted(actions) if self._actions.get(one, 0) < _RARE * self.n]
         for pair in ((f, a) for f in features if f in self._once or f in self._again for a in rare):
@@ -107,7 +110,7 @@ class TriggerPair(StatisticalDetector):
                 if len(self._pairs) > _PAIRS_MAX:
                     del self._pairs[min(self._pairs, key=lambda one: self._pairs[one][2])]
 
-    def _count(self, features: list[int], actions: set[str]) -> None:
+    def _count(self, features: list[int], actions: set[int]) -> None:
         for action in sorted(actions):
             if action in self._actions or len(self._actions) < _ACTIONS_MAX:
                 self._actions[action] = self._actions.get(action, 0) + 1
@@ -121,11 +124,16 @@ class TriggerPair(StatisticalDetector):
                 del kept[next(iter(kept))]
 
     def _facts(self) -> dict[str, Json]:
-        runs, both, _ = self._pairs.get(self.pair, (0, 0, 0.0))
+        pair = self.feature, _short(self.action)
+        runs, both, _ = self._pairs.get(pair, (0, 0, 0.0))
         return {
             "observed": both,
             "runs": runs,
-            "baseline": rounded(self._base(self.pair, runs, both)),
-            "feature": f"{self.pair[0]:08x}",
-            "action": self.pair[1],
+            "baseline": rounded(self._base(pair, runs, both)),
+            "feature": f"{self.feature:08x}",
+            "action": self.action,
         }
+
+
+def _short(action: str) -> int:
+    return crc32(action.encode(errors="replace"))

@@ -16,12 +16,13 @@ Detector = Literal[
     "error_rate", "error_baseline", "malformed_result", "new_template",
     "call_rate", "first_time", "latency", "latency_baseline", "cost_cap", "silence",
     "divergence",
-    "exact_loop", "no_progress", "ping_pong", "task_drift", "unplanned_step", "unsupported_claim",
+    "exact_loop", "no_progress", "ping_pong", "task_drift", "unplanned_step", "trigger_pair",
+    "unsupported_claim",
     "step_vector", "sequence_surprise", "canary_rate", "canary_mix", "shadow_pair",
     "tainted_argument", "slow_drift", "price_mismatch", "run_cost",
     "context_growth", "memory_influence", "tool_changed", "skipped_step", "skipped_habit",
     "probe_drift",
-    "volume", "leakage", "sensitive_rate", "trigger_pair", "low_confidence", "contention",
+    "volume", "leakage", "sensitive_rate", "low_confidence", "contention",
 ]  # fmt: skip
 
 # Part of every key and scope, where a slash separates; as long as an event's own names at most.
