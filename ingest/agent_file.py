@@ -70,7 +70,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_de
     agent, tenant
         Its name, and whose it is; no slashes.
     version
-        Rises with each change: a lower one than the one in force is refused.
+        Rises with each change: a lower one than the one in force is refused, and the same one with
+        other contents.
     environment, environments, gates
         Where it runs; where it may; what must be shown before it may.
     purpose, allowed_use, prohibited_use, success_criteria, decision_authority, data_scope, escalation

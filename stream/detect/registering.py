@@ -73,6 +73,11 @@ def unearned(before: AgentFile | None, after: AgentFile) -> str:
     return ""
 
 
+def same_version(before: AgentFile, after: AgentFile) -> bool:
+    """Whether a version would change under its number: an old record of it could then be played again."""
+    return before.version == after.version and before.digest != after.digest
+
+
 def take(agent: "AgentState", fact: Registered, verifier: CommandVerifier) -> dict[str, Any] | None:
     """Bring a version into force. Otherwise what the alarm says; the agent's state is then untouched."""
     try:
@@ -83,6 +88,8 @@ def take(agent: "AgentState", fact: Registered, verifier: CommandVerifier) -> di
             raise ValueError(
                 f"it is version {file.version}, and version {agent.file.version} is in force"
             )
+        if agent.registered and same_version(agent.file, file):
+            raise ValueError(f"version {file.version} is in force with other contents")
         if place := unearned(agent.file if agent.registered else None, file):
             raise ValueError(f"it adds {place}, and nobody has granted that")
     except ValueError as error:

@@ -15,7 +15,7 @@ from ingest.records import Registered
 from ingest.registry import AgentFile
 from ingest.settings import Settings
 from ingest.topics import INBOX, PARTITIONS, REGISTRY
-from stream.detect.registering import opened, sealed, unearned
+from stream.detect.registering import opened, same_version, sealed, unearned
 from tracefuse import wire
 from tracefuse.errors import ConfigError, TracefuseError
 from tracefuse.signing import CommandVerifier
@@ -114,6 +114,10 @@ def _new(agent: AgentFile, known: AgentFile | None) -> bool:
         raise ConfigError(
             f"agent {_key(agent)}: version {agent.version} is lower than version"
             f" {known.version}, which is in force; raise `version`"
+        )
+    if known is not None and same_version(known, agent):
+        raise ConfigError(
+            f"agent {_key(agent)}: version {agent.version} is in force with other contents; raise `version`"
         )
     return known is None or known.digest != agent.digest
 

@@ -149,7 +149,9 @@ def test_control_without_room_for_the_outage_events_are_dropped_and_counted(
     stats = played["stats"]
     assert isinstance(stats, dict)
     seqs = {event.seq for _, event in lines(played["records"])}  # type: ignore[arg-type]
-    lost = sum(stats["dropped"].values())  # on a slow machine some are still on their way at the end
+    lost = sum(
+        stats["dropped"].values()
+    )  # on a slow machine some are still on their way at the end
 
     assert stats["dropped"]["spool_full"] > 0
     assert len(seqs) == stats["emitted"] - lost

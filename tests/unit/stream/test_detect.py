@@ -109,7 +109,7 @@ def test_the_fourth_identical_call_stops_the_run() -> None:
 def test_a_rule_that_only_measures_stops_nothing() -> None:
     """It decides and logs, once in the time of a stop; every other rule still stops."""
     case, control = Case(), Case()
-    case.tell(registered(metrics_only=["exact_loop"]))
+    case.tell(registered(version=2, metrics_only=["exact_loop"]))
     for each in (case, control):
         for _ in range(8):
             each.send(*each.told.same())
@@ -208,9 +208,9 @@ def test_caps_change_with_the_next_record() -> None:
     """A new version of the file is in force at once, in both directions."""
     case = Case()
     case.calls(10)
-    case.tell(registered(limits={"write": {"per_minute": 10}}))
+    case.tell(registered(version=2, limits={"write": {"per_minute": 10}}))
     over = case.call(10)
-    case.tell(registered(limits={"write": {"per_minute": 100}}))
+    case.tell(registered(version=3, limits={"write": {"per_minute": 100}}))
 
     assert only(over).scope == WHOLE
     assert commands(case.call(11)) == []

@@ -81,6 +81,7 @@ FORGED = {
     "out of bounds": (by(REGISTRY, payload(heartbeat_s=0)), "can't be read"),
     "a broken rule": (by(REGISTRY, payload(approvals=[RULE])), "approvals[0].when: rule: "),
     "an older version": (registered(version=2, budgets={"run_usd": 50.0}), "version 2, and version 3"),
+    "other contents": (registered(version=3, budgets={"run_usd": 50.0}), "version 3 is in force with other"),
 }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ class Answers:
         self._mark = held.boot_id.encode()
 
     def file(self, key: str, value: bytes | None, kid: str, sig: bytes) -> None:
-        """A version of the agent's file; one that is not signed or older than the known one is none."""
+        """A version of the agent's file; one that is not signed or not newer than the known one is none."""
         if key != self.key or value is None:
             return
         if kid.partition("/")[0] != REGISTRAR or not self._verifier.verify(kid, key, value, sig):
@@ -46,10 +46,12 @@ class Answers:
             self.rejected += 1
             return
         known = self.held.grants
-        if agent_key(found.tenant, found.agent) == key and (
-            known is None or found.version >= known.version
-        ):
+        if agent_key(found.tenant, found.agent) != key:
+            return
+        if known is None or found.version > known.version or found == known:
             self.held.obey_file(found)
+        elif found.version == known.version:
+            self.rejected += 1  # somebody plays an old record of that version again
 
     def verdicts(self, value: bytes | None) -> None:
         """Lines of a record; those of other processes cost a look each."""
