@@ -56,8 +56,8 @@ async def publish(
     Raises
     ------
     ConfigError
-        To the operator, before anything is sent: a file's version is lower than the one in force, or no
-        worker would take it.
+        To the operator, before anything is sent: a file's version is lower than the one in force, or that one
+        with other contents, or no worker would take it.
     Unearned
         To the person, likewise: it adds an environment, or a decision that nobody made; or the decision
         was made on a version that is no longer in force.
@@ -66,6 +66,7 @@ async def publish(
     new = [agent for agent in agents if _new(agent, known.get(_key(agent)))]
     for agent in new:
         _earned(agent, known.get(_key(agent)), decided)
+        _numbered(agent, known.get(_key(agent)))
     signer, verifier = keys.signer("registry"), keys.verifier()
     facts = [_checked(sealed(agent, signer), verifier) for agent in new]
     producer = AIOKafkaProducer(
@@ -115,11 +116,14 @@ def _new(agent: AgentFile, known: AgentFile | None) -> bool:
             f"agent {_key(agent)}: version {agent.version} is lower than version"
             f" {known.version}, which is in force; raise `version`"
         )
+    return known is None or known.digest != agent.digest
+
+
+def _numbered(agent: AgentFile, known: AgentFile | None) -> None:
     if known is not None and same_version(known, agent):
         raise ConfigError(
             f"agent {_key(agent)}: version {agent.version} is in force with other contents; raise `version`"
         )
-    return known is None or known.digest != agent.digest
 
 
 def _earned(agent: AgentFile, known: AgentFile | None, decided: bool) -> None:

@@ -215,7 +215,7 @@ def test_a_file_that_people_write_adds_no_environment_and_no_decision(
         '\n[[grants]]\nwhat = "environment prod"\nby = "ann"\nat = "2026-11-01T10:00:00Z"\n'
         'shown = "in staging: 900 runs"\n'
     )
-    wide = [places + text, places + ungated, text.replace('"staging"', '"prod"')]
+    wide = [places + text, places + ungated, "version = 2\n" + text.replace('"staging"', '"prod"')]
     refused = [publish(tell, tmp_path, "author", one) for one in wide]
     claims = [
         publish(tell, tmp_path, "author", "version = 2\n" + text + claimed),
@@ -227,6 +227,7 @@ def test_a_file_that_people_write_adds_no_environment_and_no_decision(
         careless = publish(tell, tmp_path, "author", wide[0])
     past = file(settings, keys, "author")
     older = publish(tell, tmp_path, "author", text)
+    changed = publish(tell, tmp_path, "author", "version = 2\n" + text)
     later = publish(tell, tmp_path, "author", "version = 3\n" + text)
 
     for code, _, error in refused:
@@ -237,7 +238,8 @@ def test_a_file_that_people_write_adds_no_environment_and_no_decision(
         assert "nobody made the decision 'environment prod'" in error
     assert kept == parse(text)
     assert (careless[0], past.granted) == (cli.OK, ("staging", "prod"))
-    assert older[0] == cli.USAGE
+    assert (older[0], changed[0]) == (cli.USAGE, cli.USAGE)
+    assert "version 2 is in force with other contents" in changed[2]
     assert (later[0], file(settings, keys, "author").granted) == (cli.OK, ("staging",))
 
 
