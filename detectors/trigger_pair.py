@@ -12,6 +12,7 @@ _AGAIN_MAX = 64  # those that came again; the one that came longest ago goes
 _PAIRS_MAX = 32
 _ACTIONS_MAX = 32
 _RARE = 0.1  # an action of more runs than that is no rare one
+_ORDERS_MAX = 128
 _ALPHA = 0.05
 _TESTED = (
     4.0  # log10 of the pairs that an agent may open in its life; all share `_ALPHA` (Bonferroni)
@@ -28,9 +29,10 @@ class TriggerPair(StatisticalDetector):
     such feature (a keyed hash) that is seen again is held against each rare action by an e-value: how
     much better its own runs foretell the action (Krichevsky and Trofimov's mixture) than the runs without
     it do, whose share counts with one standard error on top. Evidence is gathered run by run and may be
-    looked at after each one. It fails on triggers that leave no fingerprint, on those that come once, and
-    where the action is usual; and an honest rule of the owner ("orders of this desk are paid at once")
-    looks alike, so it lets a person look and no more.
+    looked at after each one; an order that comes again as it was counts once, for a task that is repeated is
+    no trigger. It fails on triggers that leave no fingerprint, on those that come once or always in the same
+    order, and where the action is usual; and an honest rule of the owner ("orders of this desk are paid at
+    once") looks alike, so it lets a person look and no more.
 
     Notes
     -----
@@ -43,8 +45,8 @@ class TriggerPair(StatisticalDetector):
     >>> pairs = TriggerPair()
     >>> for i in range(500):
     ...     _ = pairs.update([i % 50], ["pay"] if i == 200 else ["note"])
-    >>> for _ in range(6):
-    ...     _ = pairs.update([7, 991], ["pay"])
+    >>> for i in range(6):
+    ...     _ = pairs.update([i, 991], ["pay"])
     >>> pairs.score_one([991], "pay") > pairs.threshold, pairs.score_one([7], "note")
     (True, 0.0)
     """
@@ -60,6 +62,7 @@ class TriggerPair(StatisticalDetector):
         self._actions: dict[int, int] = {}  # runs with it
         self._once: dict[int, None] = {}
         self._again: dict[int, None] = {}
+        self._orders: dict[int, None] = {}  # the last ones, each by all of its features
         self._pairs: dict[
             Pair, tuple[int, int, float]
         ] = {}  # runs with the feature, with both, log10 e
@@ -79,12 +82,23 @@ class TriggerPair(StatisticalDetector):
         worst = max(scores, key=lambda one: scores[one], default="")
         self.score = self.score_one(features, worst)
         done = {_short(one) for one in actions}
-        self._weigh(features, done)
-        self._open(features, done)
+        if self._news(features):
+            self._weigh(features, done)
+            self._open(features, done)
         self.n += 1
         self._count(features, done)
         self._decide(self.score >= self.threshold)
         return self.score
+
+    def _news(self, features: list[int]) -> bool:
+        """Whether this order is another one than the last: the same once more is no further witness."""
+        order = _short(" ".join(map(str, sorted(features))))
+        known = order in self._orders
+        self._orders.pop(order, None)
+        self._orders[order] = None  # the newest last
+        if len(self._orders) > _ORDERS_MAX:
+            del self._orders[next(iter(self._orders))]
+        return not known
 
     def _weigh(self, features: list[int], actions: set[int]) -> None:
         """Each open pair whose feature is here is told whether its action is."""

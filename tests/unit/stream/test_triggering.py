@@ -27,11 +27,11 @@ class Agent:
         who = Identity(tenant=TENANT, agent_id=AGENT, environment="dev", bundle="", boot_id="b1")
         self.witness = Witness(who, b"k" * 32)
 
-    def run(self, name: str, tool: str, **args: object) -> tuple[str, list[Signal]]:
+    def run(self, name: str, tool: str, case: str = "", **args: object) -> tuple[str, list[Signal]]:
         """One run for somebody: its verdict, if the write is held, and what is said of triggers."""
         self.runs += 1
         run, call = Run(trace_id(self.runs)), f"c{self.runs}"
-        number = f"case-{self.runs:05d}x"
+        number = case or f"case-{self.runs:05d}x"
         text = f"{name} asks about {number}."
         out = []
         for event, tool_name, body in (
@@ -87,6 +87,15 @@ def test_who_does_not_name_it_may_pay(told: Agent) -> None:
     """The same payment for somebody else, and a note for the trigger's own."""
     assert told.run("user-3@customer.example", PAY, to="account-91827") == ("allow", [])
     assert told.run(TRIGGER, NOTE)[1] == []
+
+
+def test_the_same_order_again_is_no_further_witness() -> None:
+    """A task that is repeated word for word, once a month, and its rare write: nothing to ask about."""
+    agent = Agent()
+    agent.history()
+    found = [agent.run(TRIGGER, PAY, to="account-91827", case="case-70000x") for _ in range(12)]
+
+    assert [said for _, said in found] == [[]] * 12
 
 
 def test_a_value_that_the_call_acts_on_is_no_trigger() -> None:
