@@ -35,6 +35,7 @@ EVENTS_A_TURN = 5
 TURNS_A_RUN = 6
 # Ticks of the pacing loop; agents come in bursts, too.
 TICK_SECONDS = 0.005
+IDLE_SECONDS = 20.0  # so long that what an agent does now and then is in it
 THREAD_US_MAX = 10.0
 PROCESS_US_MAX = 30.0
 
@@ -114,6 +115,13 @@ def play(open_run: Callable[[], Any], seconds: float) -> dict[str, float]:
     }
 
 
+def idle_ms() -> float:
+    """CPU of the process while its agent does nothing, ms a second."""
+    process, began = time.process_time(), time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    return (time.process_time() - process) / (time.monotonic() - began) * 1e3
+
+
 def report(windows: int) -> dict[str, Any]:
     """All figures, and the promises beside what was measured: the best of many short windows.
 
@@ -129,6 +137,7 @@ def report(windows: int) -> dict[str, Any]:
         )
         play(lambda: fuse.trace(task="warm"), WINDOW_SECONDS)
         full = [play(lambda: fuse.trace(task="bench"), WINDOW_SECONDS) for _ in range(windows)]
+        idle = idle_ms()
         fuse.close()
         stats = fuse.stats()
         records = asyncio.run(read(broker.bootstrap, wire.EVENTS))
@@ -160,6 +169,7 @@ def report(windows: int) -> dict[str, Any]:
             "rate": RATE,
             "windows": [{k: round(v, 2) for k, v in window.items()} for window in full],
             "loop_alone": {key: round(value, 2) for key, value in loop.items()},
+            "idle_ms_per_s": round(idle, 2),
             "median": {key: round(value, 2) for key, value in median.items()},
             "fixed_loop_us_best": round(min(loop_us() for _ in range(200)), 2),
             "bytes_an_event": round(sum(len(r.value) for r in records) / len(found)),
