@@ -219,7 +219,6 @@ async def run(settings: Settings, keys: Keys) -> None:
         group_instance_id=os.environ.get("TRACEFUSE_INSTANCE") or None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=100,
     )
     await Alerts(consumer, settings.alertmanager).run()
 

@@ -250,7 +250,7 @@ async def run(settings: Settings, keys: Keys) -> None:
     await worker.start()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap, group_id=GROUP, enable_auto_commit=False,
-        auto_offset_reset="earliest", session_timeout_ms=12_000, fetch_max_wait_ms=100,
+        auto_offset_reset="earliest", session_timeout_ms=12_000,
     )  # fmt: skip
     consumer.subscribe([FLEET], listener=_Ownership(consumer, worker))
     await consumer.start()
