@@ -72,7 +72,7 @@ class Budgeting:
         if word != "muted":
             finding.evidence["budget"] = budget.facts(finding.detector, cost)
             if self._saying.lag.ill:
-                finding.evidence["lag_s"] = self._saying.lag.level
+                finding.evidence["lag_s"] = self._saying.lag.seconds
         return word
 
     def _health(
@@ -86,7 +86,7 @@ class Budgeting:
         """Say which check of a detector fails, or fails no more: the pace of its alarms, or its p-values."""
         evidence = agent.alarms.facts(detector, cost) | {"check": "alarm rate", "subject": detector}
         evidence["observed"] = evidence["episodes_a_day"]
-        evidence["lag_s"] = self._saying.lag.level
+        evidence["lag_s"] = self._saying.lag.seconds
         if p_values is not None:
             evidence |= p_values | {"observed": p_values["shares"]}
         self._saying.signal(

@@ -9,13 +9,12 @@ from stream.agent.saying import Saying
 
 def heard(agent: AgentState, step: Step, saying: Saying) -> None:
     """A live step has come. Whichever agent's step shows it bears the word: late is the whole partition."""
-    seconds = round(saying.now - step.at, 3)
-    late = saying.lag.add(seconds, saying.now) if step.at else None
+    late = saying.lag.add(saying.now - step.at, saying.now) if step.at else None
     if late is None:
         return
     evidence = {
-        "check": "input lag", "subject": "all detectors", "observed": seconds,
-        "threshold": LATE_SECONDS, "lag_s": saying.lag.level,
+        "check": "input lag", "subject": "all detectors", "observed": round(saying.now - step.at, 3),
+        "threshold": LATE_SECONDS, "lag_s": saying.lag.seconds,
     }  # fmt: skip
     saying.signal(
         agent, None, incident=False, detector="detector_health", evidence_class="statistical",
