@@ -13,8 +13,7 @@ from tests.reading import read
 from tests.sdk import CREDENTIAL
 from tracefuse import wire
 from tracefuse.envelopes import Envelope, Seal
-from tracefuse.lane import Lost, Unsendable
-from tracefuse.transports import KafkaTransport, MemoryTransport, Transport
+from tracefuse.transports import KafkaTransport, Lost, MemoryTransport, Transport, Unsendable
 
 SEAL = Seal(CREDENTIAL.kid, CREDENTIAL.envelope_key)
 Row = tuple[int, bytes, list[tuple[str, bytes]]]
@@ -159,13 +158,13 @@ def test_a_producer_that_failed_for_good_is_made_anew(fresh_broker: Broker) -> N
     async def script(transport: Transport) -> None:
         assert isinstance(transport, KafkaTransport)
         await transport.send(made[0])
-        lane = transport._lane
-        transport._fail(RuntimeError("its numbers have a hole"))
+        producer = transport._producer
+        assert producer is not None
+        producer._message_accumulator.fail_all(RuntimeError("the sender died"))
         with pytest.raises(Lost):
             await transport.send(made[1])
-        await asyncio.sleep(0)  # who was refused has heard of it
         await asyncio.gather(*[transport.send(envelope) for envelope in made[2:]])
-        assert transport._lane is not lane
+        assert transport._producer is not producer
 
     run(subject, script)
     assert len(subject.delivered()) == 5

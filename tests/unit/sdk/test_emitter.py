@@ -20,11 +20,10 @@ from tracefuse.delivery import OUTAGE_SECONDS, STALL_SECONDS, Delivery
 from tracefuse.drafts import INLINE_MAX, Draft, Run, estimate, snapshot
 from tracefuse.emitter import Emitter
 from tracefuse.envelopes import BYTES_MAX, Envelope, Packer, Seal
-from tracefuse.lane import Lost, Unsendable
 from tracefuse.rhythm import Haste, Heart
 from tracefuse.signing import envelope_mac
 from tracefuse.spool import Spool
-from tracefuse.transports import MemoryTransport
+from tracefuse.transports import Lost, MemoryTransport, Unsendable
 
 RUN = Run("a" * 32, "b" * 16)
 SEAL = Seal(CREDENTIAL.kid, CREDENTIAL.envelope_key)

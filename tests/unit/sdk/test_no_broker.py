@@ -24,9 +24,6 @@ class Producer:
         if self.number != 3:
             raise KafkaConnectionError("nobody there")
 
-    async def partitions_for(self, topic: str) -> set[int]:
-        return {0}
-
     async def stop(self) -> None:
         """Nothing to let go of."""
 
@@ -41,8 +38,7 @@ def test_an_outage_is_told_once(
         transport, made, enough = KafkaTransport("127.0.0.1:1", None), count(1), asyncio.Event()
         monkeypatch.setattr(transport, "_make", lambda: Producer(next(made), enough))
         transport.start()
-        while transport._lane is None:  # noqa: ASYNC110 - it is set within the loop
-            await asyncio.sleep(0)
+        await transport._up.wait()
         transport._broken.set()
         await enough.wait()
         await transport.stop()

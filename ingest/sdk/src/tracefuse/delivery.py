@@ -18,9 +18,8 @@ import msgspec
 
 from tracefuse.backlog import Backlog, MemoryBacklog
 from tracefuse.envelopes import Envelope, Seal
-from tracefuse.lane import Lost, Unsendable
 from tracefuse.segment import Record
-from tracefuse.transports import Transport
+from tracefuse.transports import Lost, Transport, Unsendable
 
 # An answer takes 1 to 5 ms; one that takes this long is an outage, or soon will be. With the write
 # it keeps the promise that a killed agent loses at most its last 500 ms.

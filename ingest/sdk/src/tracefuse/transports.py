@@ -10,22 +10,36 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError
 
 from tracefuse.envelopes import Envelope
-from tracefuse.lane import REQUEST_MS, Lane, Lost, Waiting
 from tracefuse.wire import EVENTS
 
+# A connection on which nothing answers for so long is given up and made anew (default: 40 s).
+REQUEST_MS = 10_000
 # First and longest pause between two tries to reach the broker.
 RETRY_SECONDS = 0.1
 RETRY_SECONDS_MAX = 2.0
-_CODECS = {None: 0, "lz4": DefaultRecordBatch.CODEC_LZ4}
+# The largest Kafka batch: an envelope of 900 kB travels alone, small ones together.
+BATCH_BYTES = 262_144
+REQUEST_BYTES = 1_000_000
 STOP_SECONDS = 2.0
 
 _log = logging.getLogger("tracefuse")
 # An agent that configured no logging must not see the client's retries on its terminal.
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+
+
+class Lost(Exception):
+    """The envelope did not arrive this time; it may on another try. To the delivery."""
+
+
+class Unsendable(Exception):
+    """The broker will never take this envelope. To the delivery, which drops and counts it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Transport(Protocol):
@@ -104,59 +118,68 @@ class KafkaTransport:
         self._bootstrap = bootstrap
         self._compression = compression
         self._options = dict(options or {})
-        self._lane: Lane | None = None
-        self._waiting: list[Waiting] = []  # in order, until there is a lane
+        self._producer: AIOKafkaProducer | None = None
+        self._up = asyncio.Event()
         self._broken = asyncio.Event()
-        self._refusing = False  # what was lost is being told
+        self._life_number = 0  # rises when a producer has lost an envelope
+        # Futures of tasks that wait for it resume in order, so envelopes keep theirs.
+        self._order = asyncio.Lock()
         self._life: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unacked: set[asyncio.Future[Any]] = set()
 
     def start(self) -> None:
         self._life = asyncio.get_running_loop().create_task(self._live())
 
     def send(self, envelope: Envelope) -> "asyncio.Future[None]":
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._refusing:
-            future.set_exception(Lost("an earlier envelope was lost"))
-        elif self._lane is not None:
-            self._lane.put(envelope, future)
-        else:
-            self._waiting.append((envelope, future))
-        return future
+        task = asyncio.get_running_loop().create_task(self._deliver(envelope, self._life_number))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def stop(self) -> None:
         if self._life is not None:
             self._life.cancel()
             await asyncio.wait([self._life], timeout=2 * STOP_SECONDS)
-        waiting, self._waiting = self._waiting, []
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(Lost("stopped"))
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
 
-    def _open(self, producer: AIOKafkaProducer) -> None:
-        """What waits leaves over a producer that is up."""
-        lane = self._lane = Lane(producer, _CODECS[self._compression], self._fail)
-        waiting, self._waiting = self._waiting, []
-        for envelope, future in waiting:
-            if not future.done():
-                lane.put(envelope, future)
-
-    def _fail(self, error: Exception) -> None:
-        """An idempotent producer that lost a batch cannot go on: its numbers have a hole."""
-        _log.debug("The Kafka producer failed: %r.", error)
-        self._broken.set()
-        self._shut()
-
-    def _shut(self) -> None:
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            # What is sent from now on must not overtake what was lost: the delivery hears of the loss in
-            # the loop's next turn, and repeats all of it, in order.
-            self._refusing = True
-            lane.close()
-            asyncio.get_running_loop().call_soon(self._told)
-
-    def _told(self) -> None:
-        self._refusing = False
+    async def _deliver(self, envelope: Envelope, life_number: int) -> None:
+        producer = None
+        try:
+            async with self._order:
+                await self._up.wait()
+                if life_number != self._life_number:
+                    # What was asked for after it must not overtake what was lost: the delivery repeats
+                    # all of it, in order.
+                    raise Lost("an earlier envelope was lost")
+                producer = self._producer
+                assert producer is not None
+                acked = await producer.send(
+                    EVENTS,
+                    envelope.value,
+                    partition=envelope.partition,
+                    headers=envelope.headers(),
+                )
+            self._unacked.add(acked)
+            try:
+                await acked
+            finally:
+                self._unacked.discard(acked)
+        except (MessageSizeTooLargeError, InvalidMessageError) as error:
+            raise Unsendable("too_large") from error
+        except Lost:
+            raise
+        except asyncio.CancelledError:
+            raise Lost("stopped") from None
+        except Exception as error:
+            # An idempotent producer that lost a batch cannot go on: its numbers have a hole.
+            if producer is self._producer and not self._broken.is_set():
+                self._life_number += 1
+                self._broken.set()
+            raise Lost(repr(error)) from error
 
     async def _live(self) -> None:
         """Keep a producer: make one, wait until it is broken, make the next."""
@@ -165,7 +188,6 @@ class KafkaTransport:
             producer = self._make()
             try:
                 await producer.start()
-                await producer.partitions_for(EVENTS)
             except asyncio.CancelledError:
                 await _discard(producer)
                 raise
@@ -180,21 +202,30 @@ class KafkaTransport:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
                 continue
-            pause, told = RETRY_SECONDS, False
+            self._producer, pause, told = producer, RETRY_SECONDS, False
             self._broken.clear()
-            self._open(producer)
+            self._up.set()
             try:
                 await self._broken.wait()
                 _log.warning("The Kafka producer failed and is made anew.")
             finally:
-                self._shut()
+                self._up.clear()
+                self._producer = None
                 await _discard(producer)
+                for acked in self._unacked:
+                    if not acked.done():
+                        acked.set_exception(Lost("the producer was given up"))
             await asyncio.sleep(RETRY_SECONDS)
 
     def _make(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             enable_idempotence=True,
+            acks="all",
+            linger_ms=0,  # the packer has collected already
+            compression_type=self._compression,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=REQUEST_BYTES,
             request_timeout_ms=REQUEST_MS,
             **self._options,
         )
