@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from ingest import codec
 from ingest.topics import EVENTS
 from stream.sink import intake
-from stream.sink.batch import Batch
+from stream.sink.batch import Batch, due
 from stream.sink.intake import AGE_SECONDS, Chunk, Intake, Stored
-from tests.pipe import MASTER, TENANT, TRACE, Told, envelope
+from tests.pipe import MASTER, TENANT, TRACE, Told, envelope, trace_id
 from tracefuse import wire
 
 PARTITION = wire.partition_of(wire.trace_key(TENANT, TRACE))
@@ -40,20 +40,22 @@ class Store:
     """ClickHouse as the sink relies on it: a block once per token, and the highest offset."""
 
     tokens: bool = True
-    blocks: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    blocks: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
     number: Any = field(default_factory=count)
 
-    def insert(self, chunk: Chunk) -> None:
-        for block, token in Batch([], [chunk]).inserts():
+    def insert(self, *chunks: Chunk) -> None:
+        for block, token in Batch([], list(chunks)).inserts():
             name = token if self.tokens else f"{token}#{next(self.number)}"
             ids = [row.item.event_id for row in block.rows]  # type: ignore[union-attr]
-            self.blocks.setdefault(name, list(zip(block.offsets, ids, strict=True)))
+            places = zip(block.partitions, block.offsets, ids, strict=True)
+            self.blocks.setdefault(name, list(places))
 
-    def rows(self) -> list[tuple[int, str]]:
-        return sorted(row for block in self.blocks.values() for row in block)
+    def rows(self, partition: int = PARTITION) -> list[tuple[int, str]]:
+        found = [row for block in self.blocks.values() for row in block]
+        return sorted((offset, name) for number, offset, name in found if number == partition)
 
-    def position(self) -> int:
-        return max((offset for offset, _ in self.rows()), default=-1)
+    def position(self, partition: int) -> int:
+        return max((offset for offset, _ in self.rows(partition)), default=-1)
 
 
 log = st.lists(st.sampled_from(["event", "event", "two", "tick", "midnight"]), max_size=40)
@@ -61,6 +63,10 @@ log = st.lists(st.sampled_from(["event", "event", "two", "tick", "midnight"]), m
 lives = st.lists(
     st.tuples(st.integers(0, 9), st.sampled_from(["stored", "lost", "late"])), max_size=8
 )
+
+# For two partitions: enough for full chunks and more; how many records of each are read, and inserts made.
+long = st.lists(st.sampled_from(["event", "event", "tick", "midnight"]), min_size=6, max_size=24)
+turns = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2))
 
 
 @settings(deadline=None)
@@ -79,6 +85,32 @@ def test_every_event_is_stored_once(log: list[str], lives: list[tuple[int, str]]
     assert [event_id for _, event_id in store.rows()] == expected
 
 
+@settings(deadline=None)
+@given(long, long, st.lists(turns, min_size=1, max_size=5))
+def test_partitions_that_share_inserts_store_everything_once(
+    one: list[str], other: list[str], lives: list[tuple[int, int, int]]
+) -> None:
+    """An owner of two partitions dies after any insert; the next goes on in both where each stands."""
+    elsewhere = next(t for t in map(trace_id, count()) if place(t) != PARTITION)
+    logs = {PARTITION: written(one), place(elsewhere): written(other, elsewhere)}
+    store, everything = Store(), len(one) + len(other)
+    for *reads, inserts in [*lives, (everything, everything, everything)]:
+        owners = [born(store, number) for number in logs]
+        for owner, most in zip(owners, reads, strict=True):
+            records, _ = logs[owner.partition]
+            for at_ms, headers, value in records[owner.expected :][:most]:
+                owner.add(owner.expected, at_ms, headers, value, now=0.0)
+        left = inserts
+        while left > 0 and (batches := list(due(owners, AGE_SECONDS))):
+            for batch in batches[:left]:
+                store.insert(*batch.chunks)
+                batch.settled()
+            left -= len(batches)
+
+    for number, (_, expected) in logs.items():
+        assert [event_id for _, event_id in store.rows(number)] == expected
+
+
 def test_without_tokens_a_late_insert_would_be_stored_twice() -> None:
     """The control: the highest offset alone does not fence an owner who is taken for dead."""
     records, expected = written(["event"] * (CHUNK + 1))
@@ -88,9 +120,13 @@ def test_without_tokens_a_late_insert_would_be_stored_twice() -> None:
     assert len(store.rows()) == len(expected) + CHUNK
 
 
-def written(log: list[str]) -> tuple[list[tuple[int, Any, bytes]], list[str]]:
+def place(trace: str) -> int:
+    return wire.partition_of(wire.trace_key(TENANT, trace))
+
+
+def written(log: list[str], trace: str = TRACE) -> tuple[list[tuple[int, Any, bytes]], list[str]]:
     """Records of the log, and the ids that must be stored, in order."""
-    told, at_ms, ids = Told(), DAY_MS - 1, []
+    told, at_ms, ids = Told(trace_id=trace), DAY_MS - 1, []
     records: list[tuple[int, Any, bytes]] = []
     for what in log:
         if what == "midnight":
@@ -132,8 +168,8 @@ def live(store: Store, records: list[Any], lives: list[tuple[int, str]]) -> None
         owner.settled()
 
 
-def born(store: Store) -> Intake:
+def born(store: Store, partition: int = PARTITION) -> Intake:
     """The next owner, where the store stands."""
-    position = store.position()
+    position = store.position(partition)
     offsets = {"events": position} if position >= 0 else {}
-    return Intake(EVENTS, PARTITION, MASTER, Stored(offsets=offsets), position + 1)
+    return Intake(EVENTS, partition, MASTER, Stored(offsets=offsets), position + 1)
