@@ -17,9 +17,11 @@ from ingest.simulate import work
 from ingest.simulate.habits_of_data import (
     SAYS,
     WRITTEN,
+    asked,
     leaking,
     naming,
     noting,
+    obeying,
     plain,
     redescribed,
 )
@@ -386,6 +388,8 @@ HABITS = (
     _scenario("leaked_key", "leakage", noting, leaking, 3, "operations", "step-up",
               declares={"data_classes": ("personal",)}, starts_s=_AFTER_S),
     _scenario("named_in_notes", "sensitive_rate", plain, naming, 160, "operations",
+              held=("irreversible",)),
+    _scenario("planted_trigger", "trigger_pair", asked, obeying, 310, "operations",
               held=("irreversible",)),
     _scenario("failed_probes", "probe_drift", looking, hasty, 3, "support", probes=PROBES),
     _scenario("shared_tool_down", "shared_cause", both_tools, one_fails, 3, "invoices", others=2),
