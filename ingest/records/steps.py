@@ -214,9 +214,7 @@ class Step(msgspec.Struct, tag="step", gc=False, kw_only=True, omit_defaults=Tru
     stale: bool = False  # with `loop`: the call brought nothing that the run had not seen
     held: Asked | None = None  # of a request that waits for its verdict
     carries: list[str] = []  # of a request: classes of sensitive data in its arguments
-    heard: list[
-        int
-    ] = []  # of the first request after an order: its values, by 31 bits of their hashes
+    heard: list[int] = []  # of the first request after an order: its values, 31 bits of each hash
     used: list[int] = []  # of a request: those of them that its arguments hold
     provenance: Provenance | None = None  # of a request whose arguments hold telling values
     planned: Planned | None = None  # of a request in a run that has declared its steps

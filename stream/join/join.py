@@ -14,7 +14,7 @@ from ingest.records import Ack, Alive, Asked, Loop, Ref, Run, RunTotals, Src, St
 from ingest.topics import DLQ, EVENTS, INBOX, QUARANTINE
 from stream.authenticity import authentic
 from stream.dead_letters import letter
-from stream.join import results
+from stream.join import results, steps
 from stream.join.accounting import checked, concluded, settled
 from stream.join.handing import handed
 from stream.join.manners import manner
@@ -44,10 +44,6 @@ SKETCH_CHARACTERS = 16  # 64 bits in hex; what is longer is none
 
 _dump = msgspec.msgpack.Encoder().encode
 _load = msgspec.msgpack.Decoder(Trace).decode
-_ACTIONS = {
-    "tool.request": "tool", "tool.result": "tool", "llm.request": "llm", "llm.response": "llm",
-    "handoff": "handoff", "memory.read": "memory.read", "memory.write": "memory.write",
-}  # fmt: skip
 
 
 class Join:
@@ -144,10 +140,10 @@ class Join:
             self._requested(trace, event, spooled)
         elif name in ("tool.result", "llm.response"):
             self._completed(trace, event, spooled, told)
-        elif name in _ACTIONS:
+        elif name in steps.ACTIONS:
             self._done_at_once(trace, event, spooled)
         elif name == "claim":
-            trace.producer(_producer(event))
+            trace.producer(steps.producer(event))
             trace.member(event.agent_id).conduct.claim(event)
         elif event.kind != "operational":
             self._note(trace, event)
@@ -179,7 +175,7 @@ class Join:
         if found is not None and not found[1].step.request_id:  # its result came first
             holder, known = found
             near = holder.remove(known)
-            _ask(known.step, event)
+            steps.ask(known.step, event)
             known.seq = event.seq
             self._placed(trace, known, event)
             self._amend(holder, near)
@@ -196,7 +192,7 @@ class Join:
             member.progress.asked(event)
             if trace.probe is not None:
                 trace.probe.asked(event, new=found is None)
-        step = _step(event, "request", spooled, self.partition.now)
+        step = steps.of(event, "request", spooled, self.partition.now)
         if event.name == "tool.request" and event.attempt <= 1:  # asked again it is the same call
             step.planned = member.plan.called(event.tool)
         if member.conduct.news and event.name == "tool.request":
@@ -208,7 +204,7 @@ class Join:
             step.carries = [name[:64] for name in event.data_classes[:CLASSES_KEPT]]
         if found is not None:  # a call id that is used again, as some frameworks do
             step.revision = found[1].step.revision + 1
-        _ask(step, event)
+        steps.ask(step, event)
         self._placed(trace, Action(event.seq, step), event)
         if event.name == "tool.request" and (event.fingerprints or event.fingerprints_cut):
             step.provenance = trace.origins.asked(event)
@@ -229,7 +225,7 @@ class Join:
         member = trace.member(event.agent_id)
         found = self._known(trace, event)
         if found is None:
-            step = _step(event, "complete", spooled, self.partition.now)
+            step = steps.of(event, "complete", spooled, self.partition.now)
             step.revision = 1  # its request may have been forgotten, with revision 0
             self._placed(trace, Action(event.seq, step), event)
             member.totals.steps += 1
@@ -240,7 +236,7 @@ class Join:
             step = found[1].step
             step.revision += 1
             member.totals.calls -= event.status == "not_run" and step.phase == "request"
-        _answer(step, event)
+        steps.answer(step, event)
         step.phase, step.spooled, step.at = "complete", spooled, self.partition.now
         if event.name == "tool.result":
             member.conduct.did(step, event.source)
@@ -271,9 +267,9 @@ class Join:
         """A handoff or a memory access: one event says all."""
         totals = trace.member(event.agent_id).totals
         totals.steps += 1
-        step = _step(event, "complete", spooled, self.partition.now)
-        _ask(step, event)
-        _answer(step, event)
+        step = steps.of(event, "complete", spooled, self.partition.now)
+        steps.ask(step, event)
+        steps.answer(step, event)
         self._placed(trace, Action(event.seq, step), event)
         if event.name == "memory.write":
             step.provenance = trace.origins.stored(event)
@@ -297,7 +293,7 @@ class Join:
             trace.member(event.agent_id).plan.declare(event)
         if event.name == "state.after":
             trace.member(event.agent_id).progress.changed(event)
-        producer = trace.producer(_producer(event))
+        producer = trace.producer(steps.producer(event))
         self._amend(producer, producer.note(event.seq, ref))
 
     def _run(self, trace: Trace, event: Event, spooled: bool) -> None:
@@ -349,12 +345,12 @@ class Join:
 
     def _known(self, trace: Trace, event: Event) -> tuple[Producer, Action] | None:
         """The action of this call and who holds it, whichever of its two events came first."""
-        step_id = _step_id(event)
+        step_id = steps.id_of(event)
         return trace.find(f"{event.agent_id}/{step_id}", step_id)
 
     def _placed(self, trace: Trace, action: Action, event: Event) -> None:
         """Put an action in its place; neighbours that lose or gain notes are written again."""
-        name = _producer(event)
+        name = steps.producer(event)
         producer = trace.producer(name)
         # Of a probe's trace also what other agents do: their processes may not know.
         action.step.probe = trace.probe.name if trace.probe is not None else mark(event)
@@ -388,12 +384,12 @@ class Join:
     def _too_late(self, event: Event, spooled: bool) -> None:
         """After the trace's life: told for the record, counted, and nothing is decided from it."""
         self.late += 1
-        if event.name not in _ACTIONS:
+        if event.name not in steps.ACTIONS:
             return
         result = event.name in ("tool.result", "llm.response")
-        step = _step(event, "complete" if result else "request", spooled, self.partition.now)
+        step = steps.of(event, "complete" if result else "request", spooled, self.partition.now)
         step.late = True
-        (_answer if result else _ask)(step, event)
+        (steps.answer if result else steps.ask)(step, event)
         self._write(step, echo=True)
 
     # -- writing ---------------------------------------------------------------------------------
@@ -413,10 +409,7 @@ class Join:
     ) -> None:
         step.src, step.run, step.loop, step.echo = self._take(), totals, loop, echo
         self._emit(step.tenant, step.agent_id, codec.encode(step))
-        step.run = step.loop = step.held = step.provenance = None
-        step.planned, step.claims, step.lost = None, [], 0
-        step.stale, step.crew, step.agents = False, None, 0
-        step.form, step.template, step.hindered = None, "", ""
+        steps.forget(step)
 
     def _emit(self, tenant: str, agent_id: str, value: bytes) -> None:
         self._out.append(Line(INBOX, wire.agent_key(tenant, agent_id), codec.INBOX, value))
@@ -440,58 +433,6 @@ def _fresh(key: str) -> Trace:
     return Trace()
 
 
-def _producer(event: Event) -> str:
-    return f"{event.agent_id}/{event.boot_id}"
-
-
-def _step_id(event: Event) -> str:
-    return f"{event.trace_id[16:]}{event.call_id or event.span_id}"
-
-
 def _credible(amount: float) -> float:
     """What an agent claims; a negative or absurd amount counts as nothing, as in the budgets."""
     return amount if 0 <= amount <= AMOUNT_MAX else 0
-
-
-def _step(event: Event, phase: str, spooled: bool, now: float) -> Step:
-    """The parts of a step that either of its events can tell."""
-    return Step(
-        step_id=_step_id(event), phase=phase,  # type: ignore[arg-type]
-        tenant=event.tenant, agent_id=event.agent_id, trace_id=event.trace_id,
-        span_id=event.span_id, parent_span_id=event.parent_span_id, call_id=event.call_id,
-        environment=event.environment, bundle=event.bundle, user_id=event.user_id,
-        session_id=event.session_id, task_type=event.task_type, action=_ACTIONS[event.name],
-        tool=event.tool, model=event.model, at=now, spooled=spooled,
-    )  # fmt: skip
-
-
-def _ask(step: Step, event: Event) -> None:
-    """What the request says; it wins over the result where both tell."""
-    step.request_id, step.requested_at = event.event_id, event.emitted_at
-    step.args_hash = event.args_hash or step.args_hash
-    step.decision_args = event.decision_args
-    step.span_id, step.parent_span_id = event.span_id, event.parent_span_id
-    step.tool, step.model = event.tool or step.tool, event.model or step.model
-    step.environment, step.bundle = event.environment, event.bundle or step.bundle
-    step.user_id = event.user_id or step.user_id
-    step.session_id = event.session_id or step.session_id
-    step.task_type = event.task_type or step.task_type
-    if event.confidence is not None:
-        step.confidence = event.confidence
-
-
-def _answer(step: Step, event: Event) -> None:
-    """What the result says."""
-    step.result_id, step.completed_at = event.event_id, event.emitted_at
-    step.status = event.status or "ok"
-    step.error_type, step.duration_us = event.error_type, event.duration_us
-    step.input_tokens, step.output_tokens = event.input_tokens, event.output_tokens
-    step.cost_usd, step.result_hash = event.cost_usd, event.result_hash
-    step.verdict_seen = event.verdict_seen
-    step.args_hash = step.args_hash or event.args_hash
-    step.tool, step.model = step.tool or event.tool, step.model or event.model
-    step.bundle, step.user_id = step.bundle or event.bundle, step.user_id or event.user_id
-    step.session_id = step.session_id or event.session_id
-    step.task_type = step.task_type or event.task_type
-    if step.confidence is None:
-        step.confidence = event.confidence
