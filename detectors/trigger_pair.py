@@ -14,9 +14,8 @@ _ACTIONS_MAX = 32
 _RARE = 0.1  # an action of more runs than that is no rare one
 _ORDERS_MAX = 128
 _ALPHA = 0.05
-_TESTED = (
-    4.0  # log10 of the pairs that an agent may open in its life; all share `_ALPHA` (Bonferroni)
-)
+# log10 of the pairs that an agent may open in its life; all share `_ALPHA` (Bonferroni).
+_TESTED = 4.0
 _LOWEST = -6.0
 
 Pair = tuple[int, int]  # feature, and 32 bits of the action's name
@@ -63,9 +62,8 @@ class TriggerPair(StatisticalDetector):
         self._once: dict[int, None] = {}
         self._again: dict[int, None] = {}
         self._orders: dict[int, None] = {}  # the last ones, each by all of its features
-        self._pairs: dict[
-            Pair, tuple[int, int, float]
-        ] = {}  # runs with the feature, with both, log10 e
+        self._pairs: dict[Pair, tuple[int, int, float]] = {}
+        """Runs with the feature, runs with both, log10 of the e-value."""
 
     def score_one(self, features: Iterable[int], action: str) -> float:
         """How surely one of these features brings this action. Changes nothing but which pair is told."""

@@ -5,9 +5,8 @@ from detectors.base import Json, StatisticalDetector, rounded
 
 WINDOW = 40  # as of failures: a rise from 1 % to 10 % has to show within it
 _MEMORY = 400  # ten windows, so a rise shows before it is learnt
-_PRIOR_STRENGTH = (
-    20  # pseudo-observations given to the prior, the low end of what shrinkage asks for
-)
+# Pseudo-observations given to the prior, the low end of what shrinkage asks for.
+_PRIOR_STRENGTH = 20
 _ALL = (1 << WINDOW) - 1
 
 

@@ -27,9 +27,10 @@ def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
     if len(run.wrote) < ACTIONS_MAX and step.tool not in run.wrote:
         run.wrote.append(step.tool)
     triggers = agent.triggers
-    if triggers.score_one(run.heard, step.tool) < triggers.threshold or not triggers.heard:
+    score = triggers.score_one(run.heard, step.tool)
+    if score < triggers.threshold or not triggers.heard:
         return
-    evidence = triggers.evidence() | {"score": triggers.score_one(run.heard, step.tool)}
+    evidence = triggers.evidence() | {"score": score}
     yield Finding("trigger_pair", sentences.trigger_pair(evidence), evidence)
 
 

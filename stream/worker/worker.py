@@ -153,7 +153,7 @@ class Worker:
             task.add_done_callback(_ended)
 
     async def stop(self) -> None:
-        """Save what was applied, then close; only while batches are still let finish, never cancelled."""
+        """Save what was applied and said, then close."""
         await self.revoke()
         # Not earlier: a save that is cancelled between two records would leave cells out of the next.
         for task in self._tasks:
@@ -245,35 +245,43 @@ class Worker:
 
     async def _batch(self, topic: str, records: Iterable[Record]) -> Owned | None:
         """Apply and publish; the partition, if any, of which too much could not be read."""
+        async with self._locks[topic]:
+            try:
+                return await self._apply_and_say(topic, records)
+            except BaseException:
+                # Applied, and perhaps not said: no checkpoint may hold it, so it is all applied once more.
+                self._owned = {tp: owned for tp, owned in self._owned.items() if tp[0] != topic}
+                raise
+
+    async def _apply_and_say(self, topic: str, records: Iterable[Record]) -> Owned | None:
         assert self._publisher is not None
         stopped: Owned | None = None
-        async with self._locks[topic]:
-            applied: list[Record] = []
-            outputs: dict[int, list[Output]] = {}  # by term
-            taken: list[Owned] = []  # partitions whose inputs before our term are all applied
-            for record in records:
-                owned = self._owned.get((topic, record.partition))
-                if owned is None or record.offset <= owned.core.partition.offset:
-                    continue  # not ours, or applied before
-                if record.offset > owned.core.partition.offset + 1:
-                    owned.ahead = True  # what is due was lost on its way to us: see `lost`
-                    continue
-                found = self._apply(owned, record)
-                applied.append(record)
-                if record.offset == owned.term:
-                    taken.append(owned)
-                if found:
-                    outputs.setdefault(owned.term, []).extend(found)
-                if owned.limit.reached:
-                    stopped = owned
-                    break
-            for term, said in outputs.items():
-                await self._publisher.publish(said, term, now_us())
-                counting.written(topic, said, now_us() / 1e6 - applied[-1].timestamp)
-            for owned in taken:
-                standing = getattr(owned.core, "standing", {})
-                await self._publisher.repeat(list(standing.values()), owned.term, now_us())
-            counting.read(applied)
+        applied: list[Record] = []
+        outputs: dict[int, list[Output]] = {}  # by term
+        taken: list[Owned] = []  # partitions whose inputs before our term are all applied
+        for record in records:
+            owned = self._owned.get((topic, record.partition))
+            if owned is None or record.offset <= owned.core.partition.offset:
+                continue  # not ours, or applied before
+            if record.offset > owned.core.partition.offset + 1:
+                owned.ahead = True  # what is due was lost on its way to us: see `lost`
+                continue
+            found = self._apply(owned, record)
+            applied.append(record)
+            if record.offset == owned.term:
+                taken.append(owned)
+            if found:
+                outputs.setdefault(owned.term, []).extend(found)
+            if owned.limit.reached:
+                stopped = owned
+                break
+        for term, said in outputs.items():
+            await self._publisher.publish(said, term, now_us())
+            counting.written(topic, said, now_us() / 1e6 - applied[-1].timestamp)
+        for owned in taken:
+            standing = getattr(owned.core, "standing", {})
+            await self._publisher.repeat(list(standing.values()), owned.term, now_us())
+        counting.read(applied)
         return stopped
 
     async def lost(self, topic: str) -> dict[int, int]:
@@ -368,7 +376,8 @@ class Worker:
         assert self._saver is not None
         async with self._saving:
             started = time.monotonic()
-            frozen = [await self._freeze(owned) for owned in self._due(everything)]
+            found = [await self._freeze(owned) for owned in self._due(everything)]
+            frozen = [one for one in found if one is not None]
             waiting = []
             for owned, snapshot in frozen:
                 await self._encode(owned, snapshot)
@@ -398,9 +407,12 @@ class Worker:
             )
         ]
 
-    async def _freeze(self, owned: Owned) -> tuple[Owned, Snapshot]:
-        async with self._locks[owned.core.topic]:  # between two batches: all outputs are out
-            return owned, owned.core.freeze()
+    async def _freeze(self, owned: Owned) -> tuple[Owned, Snapshot] | None:
+        core = owned.core
+        async with self._locks[core.topic]:  # between two batches: all outputs are out
+            if self._owned.get((core.topic, core.number)) is not owned:
+                return None  # meanwhile a batch was broken off
+            return owned, core.freeze()
 
     async def _encode(self, owned: Owned, snapshot: Snapshot) -> None:
         """Encode in slices; the lock keeps batches from running inside one."""

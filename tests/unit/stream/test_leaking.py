@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from detectors.leakage import PLANTED
 from ingest.records import Signal
 from stream.outputs import Answer
 from tests.pipe import Pipe, Told, registered, signals
+from tracefuse.events import HONEYTOKEN
 
 TOOLS = {"web.post": {"access": "write"}, "web.get": {"access": "read"}}
 
@@ -100,3 +102,8 @@ def test_what_a_tool_always_carried_is_usual() -> None:
 def test_reads_are_not_counted() -> None:
     """They carry what they ask for."""
     assert noted("web.get", [0, 3]) == []
+
+
+def test_detector_and_sdk_name_a_planted_value_alike() -> None:
+    """Detectors import nothing of the SDK, so the word stands twice."""
+    assert PLANTED == HONEYTOKEN

@@ -1,12 +1,18 @@
-"""What the worker makes of owner records: who may tell it that a partition is another's now."""
+"""What the worker makes of owner records and of batches that are broken off, without a broker."""
 
+import asyncio
+from collections.abc import Iterable
 from pathlib import Path
+
+import pytest
 
 from ingest import codec
 from ingest import keys as key_files
 from ingest.records import Owner
 from ingest.settings import Settings
 from ingest.topics import INBOX
+from stream.outputs import Output
+from stream.worker import checkpoint
 from stream.worker.checkpoint import Checkpoint
 from stream.worker.worker import Owned, Record, Worker, cores
 from tracefuse import wire
@@ -51,3 +57,63 @@ def test_an_earlier_owner_is_history(tmp_path: Path) -> None:
     worker._watch_owner(owned, owner_record(worker, worker.name, TERM + 1))
 
     assert not owned.fenced
+
+
+class _Slow:
+    """A publisher whose broker does not answer."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def publish(self, outputs: Iterable[Output], term: int, issued_at: int) -> None:
+        self.asked.set()
+        await asyncio.Event().wait()
+
+
+class _Idle:
+    """A producer that has nothing to do."""
+
+    async def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize("saves_meanwhile", [False, True])
+def test_what_was_applied_and_not_said_is_never_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves_meanwhile: bool
+) -> None:
+    """A batch that is cancelled before its outputs are out: the next owner must apply it again.
+
+    Control: one whose record has nothing to say is saved at the end.
+    """
+
+    saved = 0
+
+    async def send(producer: object, number: int, records: list[object]) -> list[object]:
+        nonlocal saved
+        saved += len(records)
+        return []
+
+    async def play(value: bytes) -> int:
+        worker, owned = worker_and_partition(tmp_path)
+        slow, idle = _Slow(), _Idle()
+        worker._publisher, worker._saver, worker._producer = slow, idle, idle  # type: ignore[assignment]
+        worker._owned[INBOX, 3] = owned
+        record = Record(3, 0, 1.0, [(wire.KIND, codec.INBOX)], value)
+        batch = asyncio.create_task(worker.batch(INBOX, [record]))
+        if value:
+            await slow.asked.wait()
+            saving = asyncio.create_task(worker.save(everything=True)) if saves_meanwhile else None
+            await asyncio.sleep(0)
+            batch.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await batch
+            if saving is not None:
+                await saving
+        else:
+            await batch
+        await worker.stop()
+        return saved
+
+    monkeypatch.setattr(checkpoint, "send", send)
+
+    assert asyncio.run(play(b'{"type":')) == 0  # a bad line has a dead letter to say
+    assert asyncio.run(play(b"")) > 0
