@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +13,7 @@ from ingest import garbage, keys, metrics
 from ingest.keys import Keys
 from ingest.settings import Settings
 from stream.build import build
+from stream.dead_letters import TooManyDeadLetters
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FAULT = 70  # EX_SOFTWARE: the supervisor starts it again
@@ -21,9 +23,11 @@ Main = Callable[[Settings, Keys], Awaitable[None]]
 def run_process(name: str, main: Main, settings: Settings) -> int:
     """Run `main` until SIGTERM or Ctrl-C, which cancel it; 0 after an orderly end.
 
-    Unlike a command, a process leaves the whole trace of its end in its log.
+    Unlike a command, a process leaves the whole trace of its end in its log. One that can read too
+    little of its input ends with EX_DATAERR (65), at every start, until somebody has looked.
     """
     logging.basicConfig(level=logging.INFO, format=LINE, force=True)
+    log = logging.getLogger(f"tracefuse.{name}")
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # each assignment is a page otherwise
     held = keys.load(settings.keys_folder)
     metrics.serve(settings, name, build())
@@ -40,7 +44,11 @@ def run_process(name: str, main: Main, settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(until_told())
+    except TooManyDeadLetters as error:
+        # Its input has no other copy than Kafka's, so nothing goes past it.
+        log.critical("%s; %s ends, and stands there until it can read them.", error, name)
+        return os.EX_DATAERR
     except Exception:
-        logging.getLogger(f"tracefuse.{name}").exception("The process ends.")
+        log.exception("The process ends.")
         return FAULT
     return 0

@@ -26,14 +26,15 @@ FLUSH_SECONDS = 20.0
 END_SECONDS = 30.0
 READY_SECONDS = 60.0  # a start takes four
 READY = b"[^Worker]: Ready"
+# What `python -m` is given, as in production.
+WORKER, SINK = ("stream.worker.app",), ("dashboards.cli", "sink")
+CORRELATE = ("dashboards.cli", "correlate")
 
 
 class Processes:
     """Worker processes that are killed and started again, each as itself (static membership)."""
 
-    def __init__(
-        self, settings: Settings, folder: Path, module: tuple[str, ...] = ("stream.worker.app",)
-    ):
+    def __init__(self, settings: Settings, folder: Path, module: tuple[str, ...] = WORKER):
         self.settings, self.folder, self.module = settings, folder, module
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._begins: dict[str, int] = {}  # where in its log the latest start begins

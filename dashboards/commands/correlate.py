@@ -12,6 +12,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings, out: Output) -> int:
-    from stream.correlate.correlate import run as main
+    from stream.correlate.runner import run as main
 
     return run_process("correlate", main, settings)

@@ -3,8 +3,6 @@
 `alertmanager` posts to Alertmanager, anything else is an apprise address. What to say, to whom and how
 often is decided in `desk.py`; here is only what moves. A route that hangs holds a thread of its own.
 Positions are committed when everybody has heard: after a crash people hear a thing twice rather than never.
-
-    python -m stream.alerts.alerts
 """
 
 import asyncio
@@ -24,9 +22,8 @@ from aiokafka.errors import KafkaError
 
 from ingest import codec, metrics
 from ingest.keys import Keys
-from ingest.keys import load as load_keys
 from ingest.records import Incident
-from ingest.settings import Settings, from_environment
+from ingest.settings import Settings
 from ingest.topics import INCIDENTS
 from stream.alerts.desk import ALERTMANAGER, Desk
 from stream.alerts.firing import FIRING_SECONDS, Alert
@@ -221,21 +218,3 @@ async def run(settings: Settings, keys: Keys) -> None:
         auto_offset_reset="earliest",
     )
     await Alerts(consumer, settings.alertmanager).run()
-
-
-def main() -> None:
-    """Entry of ``python -m stream.alerts.alerts``."""
-    logging.basicConfig(level=logging.INFO)
-    settings = from_environment()
-    metrics.serve(settings, "alerts")
-    try:
-        asyncio.run(run(settings, load_keys(settings.keys_folder)))
-    except KeyboardInterrupt:
-        pass
-    except Exception:
-        log.exception("Alerts ends; its next start tells what nobody has heard.")
-        os._exit(70)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What is wider than one agent: incidents, breakers of wide scopes. Pure core, and its small runner.
+"""What is wider than one agent: incidents, breakers of wide scopes. Sans-I/O; `runner.py` moves it.
 
 One incident for each trip. A wide scope is stopped and released by people alone (`wide`); its state is
 mirrored into the owner's own control record. How many agents of a tenant soft rules may stop by themselves
@@ -6,21 +6,13 @@ is counted here too (`braking`), and what a newcomer inherits from its siblings 
 have one cause is judged in `sharing`, where a run may have gone wrong first in `attributing`.
 """
 
-import asyncio
-import logging
-import os
 from collections.abc import Sequence
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
-from ingest import codec, metrics
-from ingest.keys import Keys
-from ingest.keys import load as load_keys
+from ingest import codec
 from ingest.records import Census, Hindered, Incident, Learned, Reopened, Src, Summary
-from ingest.settings import Settings, from_environment
 from ingest.topics import DLQ, FLEET, INCIDENTS
-from stream.build import build
 from stream.correlate import contending, priors, shared_cause, sharing
 from stream.correlate.attributing import Attributing
 from stream.correlate.braking import Braking
@@ -36,16 +28,12 @@ from stream.partition import Marker, Partition, Snapshot
 from stream.stopping import brake, wide
 from stream.stopping.brake import TenantState
 from stream.stopping.wide import WideState
-from stream.worker.worker import Cores, Record, Worker
 from tracefuse import wire
 from tracefuse.control import Command, Reason
 from tracefuse.errors import DecodeError
 from tracefuse.people import Signed
 from tracefuse.signing import CommandVerifier
 
-log = logging.getLogger("tracefuse.correlate")
-
-GROUP = "tracefuse-correlate"
 _told = msgspec.json.Decoder(Summary | Census | Reopened | Learned | Hindered).decode
 _signed = msgspec.json.Decoder(Signed).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -221,67 +209,3 @@ def _lines(incidents: Sequence[Incident]) -> list[Output]:
     return [
         Line(INCIDENTS, one.incident_id, codec.INCIDENTS, codec.encode(one)) for one in incidents
     ]
-
-
-def cores(keys: Keys) -> Cores:
-    """How correlate makes its core."""
-    verifier = CommandVerifier(keys.command_keys)
-    return {FLEET: lambda number: Correlate(number, verifier)}
-
-
-class _Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Takes the partition where its checkpoint says, whenever Kafka hands it over."""
-
-    def __init__(self, consumer: AIOKafkaConsumer, worker: Worker):
-        self._consumer, self._worker = consumer, worker
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        await self._worker.revoke()
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        starts = await self._worker.assign({(tp.topic, tp.partition) for tp in assigned})
-        for (topic, number), offset in starts.items():
-            self._consumer.seek(TopicPartition(topic, number), offset)
-
-
-async def run(settings: Settings, keys: Keys) -> None:
-    """Correlate until cancelled."""
-    worker = Worker(settings, keys, cores(keys))
-    await worker.start()
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap, group_id=GROUP, enable_auto_commit=False,
-        auto_offset_reset="earliest", session_timeout_ms=12_000,
-    )  # fmt: skip
-    consumer.subscribe([FLEET], listener=_Ownership(consumer, worker))
-    await consumer.start()
-    try:
-        while True:
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                await worker.batch(
-                    FLEET,
-                    [
-                        Record(r.partition, r.offset, r.timestamp / 1000, r.headers, r.value)
-                        for r in records
-                    ],
-                )
-    finally:
-        await worker.stop()
-        await consumer.stop()
-
-
-def main() -> None:
-    """Entry of ``tracefuse correlate``."""
-    logging.basicConfig(level=logging.INFO)
-    settings = from_environment()
-    metrics.serve(settings, "correlate", build())
-    try:
-        asyncio.run(run(settings, load_keys(settings.keys_folder)))
-    except KeyboardInterrupt:
-        pass
-    except Exception:
-        log.exception("Correlate ends; the supervisor starts it again at its checkpoint.")
-        os._exit(70)
-
-
-if __name__ == "__main__":
-    main()

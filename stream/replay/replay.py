@@ -31,7 +31,7 @@ from ingest.topics import (
     VERDICTS,
 )
 from stream.build import build
-from stream.correlate.correlate import cores as wide_cores
+from stream.correlate.runner import cores as wide_cores
 from stream.outputs import Answer, Line, Order, Output, Placed
 from stream.partition import Marker
 from stream.worker import checkpoint

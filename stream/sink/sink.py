@@ -5,8 +5,6 @@ each of its partitions; when its outcome is unknown the identical block goes aga
 it is known. `intake.py` decides what is new, `batch.py` what is inserted together, and
 `tables.py` asks and tells ClickHouse; here is only what moves: polling, pausing, retrying, handing
 partitions over.
-
-    python -m stream.sink.sink
 """
 
 import asyncio
@@ -23,9 +21,7 @@ from aiokafka.errors import KafkaError
 
 from ingest import metrics
 from ingest.keys import Keys
-from ingest.keys import load as load_keys
-from ingest.settings import Settings, from_environment
-from stream.dead_letters import TooManyDeadLetters
+from ingest.settings import Settings
 from stream.sink import batch
 from stream.sink.batch import Batch
 from stream.sink.columns import Block
@@ -309,25 +305,3 @@ async def run(settings: Settings, keys: Keys) -> None:
         await Sink(consumer, tables, keys.master).run()
     finally:
         tables.close()
-
-
-def main() -> None:
-    """Entry of ``python -m stream.sink.sink``."""
-    logging.basicConfig(level=logging.INFO)
-    settings = from_environment()
-    metrics.serve(settings, "sink")
-    try:
-        asyncio.run(run(settings, load_keys(settings.keys_folder)))
-    except KeyboardInterrupt:
-        pass
-    except TooManyDeadLetters as error:
-        # They have no other copy than Kafka's, so nothing goes past them.
-        log.critical("%s; the sink ends, and stands there until it can read them.", error)
-        os._exit(os.EX_DATAERR)
-    except Exception:
-        log.exception("The sink ends; its next start goes on where ClickHouse stands.")
-        os._exit(70)
-
-
-if __name__ == "__main__":
-    main()

@@ -35,7 +35,7 @@ from tests.benchmarks.cpu import Machine, shares
 from tests.benchmarks.promises import kept
 from tests.pipe import TENANT, Told, envelope
 from tests.sinking import client, until
-from tests.workers import Processes
+from tests.workers import SINK, Processes
 from tracefuse import wire
 from tracefuse.events import Event
 
@@ -198,7 +198,7 @@ def measured(
 ) -> Json:
     alone = pure(held)
     asyncio.run(feed(settings, held, rows // LINES, 0, 0.0))
-    sinks = Processes(settings, folder, ("stream.sink.sink",))
+    sinks = Processes(settings, folder, SINK)
     sinks.start("sink")
     try:
         process = psutil.Process(sinks.running["sink"].pid)

@@ -10,7 +10,7 @@ import pytest
 
 from stream import build
 
-CORES = ("stream.join.join", "stream.detect.detect", "stream.stopping.wide")
+CORES = ("stream.join.join", "stream.detect.detect", "stream.correlate.correlate")
 OURS = ("detectors", "ingest", "stream", "tracefuse", "dashboards", "sql")
 
 

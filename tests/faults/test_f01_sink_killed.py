@@ -19,12 +19,12 @@ from ingest.provision import provision
 from ingest.settings import Settings
 from stream.sink import intake, sink
 from tests.sinking import COUNTS, client, send, sinking, told, until
-from tests.workers import Processes
+from tests.workers import SINK, Processes
 from tracefuse.events import Event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
-SINK, NAIVE = ("stream.sink.sink",), ("tests.faults.naive_sink",)
+NAIVE = ("tests.faults.naive_sink",)
 # Of the time from a start to the first row, which the first life measures (four seconds where nothing else
 # runs): near half of the kills hit before, half after.
 LIFE = (0.4, 1.5)

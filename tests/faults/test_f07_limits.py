@@ -28,7 +28,7 @@ from stream.sink import sink
 from tests.pipe import TENANT, Told, envelope, trace_id
 from tests.reading import read
 from tests.sinking import client, sinking
-from tests.workers import Processes
+from tests.workers import SINK, Processes
 from tracefuse import wire
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
@@ -266,7 +266,7 @@ def test_a_sink_that_can_read_nothing_stands(
     asyncio.run(sunk(settings, held, "before"))
     poison = [b'{"signal_id":3}'] * ROW_MAX
     first = asyncio.run(write(settings, SIGNALS, 0, signals(*poison, signal("after"))))
-    last, sinks = first + ROW_MAX - 1, Processes(settings, tmp_path, ("stream.sink.sink",))
+    last, sinks = first + ROW_MAX - 1, Processes(settings, tmp_path, SINK)
     for _ in range(2):
         sinks.start("sink")
         assert ended(sinks, "sink") == os.EX_DATAERR

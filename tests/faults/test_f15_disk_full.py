@@ -28,7 +28,7 @@ from stream.sink import sink
 from tests.reading import lines, read
 from tests.sinking import BATCH, COUNTS, batch, client, send, stored, through, until
 from tests.small_disk import SmallDisk, small_disk
-from tests.workers import Processes
+from tests.workers import SINK, Processes
 from tracefuse import wire
 from tracefuse.events import Event
 
@@ -40,7 +40,7 @@ BLOCKED_SECONDS = (
 )
 BROKER_MIB, STORE_MIB = 64, 96
 FULL = "No space left on device"
-SINK, NAIVE = ("stream.sink.sink",), ("tests.faults.naive_sink",)
+NAIVE = ("tests.faults.naive_sink",)
 
 
 # -- the broker's -------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from ingest.topics import CONTROL, EVENTS, INBOX, PARTITIONS
 from stream.replay import replay
 from stream.worker import checkpoint
 from stream.worker.watchdog import ENDING_SECONDS, UNKNOWN_SECONDS
-from tests.workers import Poured, Processes, pour, verified
+from tests.workers import WORKER, Poured, Processes, pour, verified
 from tracefuse import control, wire
 from tracefuse.control import Command
 
@@ -332,9 +332,7 @@ def test_a_stop_outlives_its_worker(stack: Stack, tmp_path: Path) -> None:
         assert after[key].epoch >= command.epoch
 
 
-@pytest.mark.parametrize(
-    ("worker", "lives"), [(("stream.worker.app",), True), ((CARELESS, "stubborn"), False)]
-)
+@pytest.mark.parametrize(("worker", "lives"), [(WORKER, True), ((CARELESS, "stubborn"), False)])
 def test_an_upgrade_goes_on(
     stack: Stack, tmp_path: Path, worker: tuple[str, ...], lives: bool
 ) -> None:

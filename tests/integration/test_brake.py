@@ -1,7 +1,7 @@
 """Thirty agents of one tenant fail at once, on a real broker: three are stopped, and those under way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,7 @@ from ingest.topics import CONTROL_LOG, EVENTS, FLEET, INBOX, INCIDENTS, SIGNALS,
 from stream.replay import replay
 from tests import load
 from tests.ordering import records
-from tests.workers import Processes, verified
+from tests.workers import CORRELATE, WORKER, Processes, verified
 from tracefuse import control, wire
 from tracefuse.clock import monotonic, now_us
 from tracefuse.events import Event
@@ -144,7 +144,7 @@ class Outcome:
 
 
 def play(
-    place: tuple[Settings, Keys], folder: Path, modules: dict[str, str]
+    place: tuple[Settings, Keys], folder: Path, modules: Mapping[str, tuple[str, ...]]
 ) -> tuple[Outcome, replay.Report]:
     """Thirty agents of `load.TENANT` fail while these processes run."""
     settings, keys = place
@@ -153,7 +153,7 @@ def play(
 
     async def main() -> tuple[Outcome, replay.Report]:
         for name, module in modules.items():
-            processes.start(name, module)
+            processes.start(name, *module)
         await until(lambda: owned(settings, topics))
         await fail(settings, keys)
         await until(over)
@@ -195,7 +195,7 @@ def test_without_correlate_all_are_stopped(
     place: tuple[Settings, Keys], tmp_path: Path, tenant: str
 ) -> None:
     """Control: the same failure, and nobody who counts."""
-    found, report = play(place, tmp_path, {"w1": "stream.worker.app", "w2": "stream.worker.app"})
+    found, report = play(place, tmp_path, {"w1": WORKER, "w2": WORKER})
 
     assert len(found.stopped) == AGENTS
     assert found.held == set() and found.brakes == {}
@@ -206,8 +206,8 @@ def test_a_tenth_is_stopped_and_what_was_under_way(
     place: tuple[Settings, Keys], tmp_path: Path, tenant: str
 ) -> None:
     """The rest are incidents; nobody is stopped by an owner that has heard; replay finds the same."""
-    workers = {"w1": "stream.worker.app", "w2": "stream.worker.app"}
-    modules = workers | {"correlate": "stream.correlate.correlate"}
+    workers = {"w1": WORKER, "w2": WORKER}
+    modules = workers | {"correlate": CORRELATE}
     found, report = play(place, tmp_path, modules)
     print(f"{len(found.stopped)} stopped, {len(found.held)} held back; told in {found.way_ms} ms")
 

@@ -23,7 +23,7 @@ from ingest.topics import APPROVALS, CONTROL_LOG, INCIDENTS, REGISTRY, SIGNALS, 
 from stream.people.registration import publish
 from stream.replay import replay
 from tests.sinking import client
-from tests.workers import Processes, verified
+from tests.workers import CORRELATE, SINK, Processes, verified
 from tracefuse.errors import CircuitOpen
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
@@ -106,8 +106,8 @@ def stack(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     asyncio.run(publish(settings, held, [FILE]))
     processes = Processes(settings, tmp_path_factory.mktemp("logs"))
     processes.start("worker")
-    processes.start("correlate", "stream.correlate.correlate")
-    processes.start("sink", "stream.sink.sink")
+    processes.start("correlate", *CORRELATE)
+    processes.start("sink", *SINK)
     fuse = tracefuse.init(
         bootstrap=settings.bootstrap, credential=held.credential("acme", "refunds")
     )

@@ -22,7 +22,7 @@ from stream.replay import replay
 from tests import load
 from tests.integration.test_brake import owned, until
 from tests.ordering import records
-from tests.workers import Processes, verified
+from tests.workers import CORRELATE, Processes, verified
 from tracefuse import wire
 from tracefuse.clock import now_us
 
@@ -127,8 +127,8 @@ def test_a_prior_reaches_a_worker_and_changes_what_it_says(
     processes = Processes(settings, tmp_path)
 
     async def main() -> None:
-        processes.start("w1", "stream.worker.app")
-        processes.start("correlate", "stream.correlate.correlate")
+        processes.start("w1")
+        processes.start("correlate", *CORRELATE)
         await until(lambda: owned(settings, (EVENTS, INBOX, FLEET)))
         heard, alone = await play(settings, keys, 2, "lonely")
         told, found = await play(settings, keys, SIBLINGS, "many")

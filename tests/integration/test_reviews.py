@@ -25,7 +25,7 @@ from stream.detect.reviewing import record_key
 from stream.people.registration import publish
 from stream.replay import replay
 from tests.sinking import client
-from tests.workers import Processes, verified
+from tests.workers import SINK, Processes, verified
 from tracefuse import wire
 from tracefuse.errors import ToolDenied
 from tracefuse.signing import CommandSigner
@@ -83,7 +83,7 @@ def stack(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     asyncio.run(publish(settings, held, [FILE]))
     processes = Processes(settings, tmp_path_factory.mktemp("logs"))
     processes.start("worker")
-    processes.start("sink", "stream.sink.sink")
+    processes.start("sink", *SINK)
     fuse = tracefuse.init(
         bootstrap=settings.bootstrap, credential=held.credential("acme", "refunds"),
         decision_args={TOOL: ("amount",)},

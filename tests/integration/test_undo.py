@@ -26,7 +26,7 @@ from ingest.settings import Settings
 from stream.people import approvals, orders
 from stream.people.registration import publish
 from tests.sinking import client
-from tests.workers import Processes
+from tests.workers import SINK, Processes
 from tracefuse.errors import ToolDenied
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
@@ -138,7 +138,7 @@ def stack(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     (folder / "hooks.py").write_text(HOOKS)
     processes = Processes(settings, folder)
     processes.start("worker")
-    processes.start("sink", "stream.sink.sink")
+    processes.start("sink", *SINK)
     fuse = tracefuse.init(
         bootstrap=settings.bootstrap, credential=held.credential("acme", "refunds"),
         decision_args={name: tool.decision_args for name, tool in FILE.tools.items()},

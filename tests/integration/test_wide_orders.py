@@ -19,7 +19,7 @@ from stream.people import orders, requests
 from stream.people.orders import NotReleased
 from stream.replay import replay
 from tests.ordering import records, run, standing
-from tests.workers import Processes
+from tests.workers import CORRELATE, Processes
 from tracefuse import control, people, wire
 from tracefuse.clock import monotonic
 from tracefuse.errors import CircuitOpen, ConfigError
@@ -42,7 +42,7 @@ def place(own_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> tuple
 @pytest.fixture
 def correlate(place: tuple[Settings, Keys], tmp_path: Path) -> Iterator[Processes]:
     """The real process, and no worker."""
-    processes = Processes(place[0], tmp_path, ("stream.correlate.correlate",))
+    processes = Processes(place[0], tmp_path, CORRELATE)
     processes.start("correlate")
     yield processes
     processes.stop()

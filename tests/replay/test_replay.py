@@ -10,7 +10,7 @@ import pytest
 from ingest.keys import Keys
 from ingest.settings import Settings
 from stream.replay import replay
-from tests.workers import Processes, pour, verified
+from tests.workers import CORRELATE, Processes, pour, verified
 
 pytestmark = pytest.mark.kafka
 
@@ -27,7 +27,7 @@ async def kill_often(
         # Where there is time to start in between, each kill is to hit a worker at work.
         names = [n for n in processes.running if n != "correlate" or pause == OFTEN]
         name = rng.choice(sorted(names))
-        module = ("stream.correlate.correlate",) if name == "correlate" else ()
+        module = CORRELATE if name == "correlate" else ()
         processes.kill(name)
         processes.start(name, *module)
 
@@ -41,7 +41,7 @@ def play(
     async def all_of_it() -> int:
         until = asyncio.Event()
         processes.start("w1")
-        processes.start("correlate", "stream.correlate.correlate")
+        processes.start("correlate", *CORRELATE)
         await asyncio.sleep(5.0)
         pouring = asyncio.create_task(pour(settings, keys, seed, until))
         rng = random.Random(seed)
@@ -118,7 +118,7 @@ def test_from_a_saved_base(stack: tuple[Settings, Keys], tmp_path: Path) -> None
 
     async def halves() -> None:
         processes.start("w1")
-        processes.start("correlate", "stream.correlate.correlate")
+        processes.start("correlate", *CORRELATE)
         await asyncio.sleep(5.0)
         for seed in (5, 6):
             until = asyncio.Event()
