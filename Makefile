@@ -5,8 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The stamp is newer than what it was made from, or the environment is made again.
 STAMP := $(VENV)/.complete
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .PHONY: help setup run test check bench soak clean
 
@@ -16,9 +14,7 @@ help:  ## This list.
 setup: $(STAMP)  ## Install everything into .venv, from hashes.
 
 $(STAMP): requirements.lock pyproject.toml ingest/sdk/pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' || { echo "$(PYTHON) lacks venv: install python3-venv" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || { python=$${PYTHON:-$$(deploy/fastest-python)} && "$$python" -m venv $(VENV); }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		-e ingest/sdk -e .

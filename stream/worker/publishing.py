@@ -1,7 +1,8 @@
 """From outputs to records: lines into envelopes, commands signed. The last stop before the producer."""
 
 import asyncio
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -19,10 +20,13 @@ from tracefuse.verdicts import seal
 
 # Far below Kafka's limit of a record, whatever the lines hold.
 RECORD_BYTES_MAX = 512 * 1024
+# Batches of a topic whose outputs may be on their way at once: waiting for each took twice as long as
+# deciding did. More gain nothing: the producer has one request under way, and joins what comes meanwhile.
+BATCHES_MAX = 8
 
 
 class Publisher:
-    """Sends outputs and waits until the broker has them.
+    """Sends outputs in order, and tells when the broker has them.
 
     Parameters
     ----------
@@ -41,8 +45,13 @@ class Publisher:
         self._master = master
         self._signer = signer
 
-    async def publish(self, outputs: Iterable[Output], term: int, issued_at: int) -> None:
-        """Send all and await every acknowledgement. Commands first: somebody is waiting for them."""
+    async def publish(
+        self, outputs: Iterable[Output], term: int, issued_at: int
+    ) -> Awaitable[list[Any]]:
+        """Hand all to the producer; what is returned is done when the broker has acknowledged every one.
+
+        Verdicts and commands first: somebody is waiting for them.
+        """
         outputs = list(outputs)
         waiting: list[Any] = await self._answers(o for o in outputs if isinstance(o, Answer))
         envelopes: dict[tuple[str, int, bytes], list[bytes]] = {}
@@ -66,8 +75,7 @@ class Publisher:
                 waiting.append(
                     await self._producer.send(topic, value, partition=partition, headers=headers)
                 )
-        if waiting:
-            await asyncio.gather(*waiting)
+        return asyncio.gather(*waiting)
 
     async def _answers(self, answers: Iterable[Answer]) -> list[Any]:
         """Verdicts leave first: an agent's thread stands still for each."""
@@ -142,6 +150,35 @@ class Publisher:
         return await self._producer.send(
             topic, value, key=key.encode(), partition=place, headers=headers
         )
+
+
+class Underway:
+    """Outputs of one topic's batches that the broker has not acknowledged yet, oldest first."""
+
+    def __init__(self) -> None:
+        self._batches: deque[asyncio.Task[None]] = deque()
+
+    def add(self, sent: Awaitable[Any], heard: Callable[[], None]) -> None:
+        """One more batch, as `Publisher.publish` returned it; `heard` is called when the broker has it."""
+        self._batches.append(asyncio.create_task(_told(sent, heard)))
+
+    async def room(self) -> None:
+        """Wait until one more may leave. What the broker refused is raised, now and ever after."""
+        batches = self._batches
+        while batches and (len(batches) >= BATCHES_MAX or batches[0].done()):
+            await asyncio.wait([batches[0]])
+            batches[0].result()
+            batches.popleft()
+
+    async def settled(self) -> None:
+        """Wait for all that have left by now. What the broker refused is raised."""
+        for batch in list(self._batches):
+            await asyncio.shield(batch)
+
+
+async def _told(sent: Awaitable[Any], heard: Callable[[], None]) -> None:
+    await sent
+    heard()
 
 
 def _place(line: Line | Placed) -> int:

@@ -1,7 +1,8 @@
 """The world around the pure cores of one worker: terms, ticks, publishing, checkpoints. Knows no Faust.
 
-A record is applied only if its partition is owned and it is the next one; outputs are acknowledged by
-the broker before the next batch; the checkpoint decides where to go on after a restart.
+A record is applied only if its partition is owned and it is the next one; its outputs leave in that order;
+a checkpoint holds nothing whose outputs the broker has not acknowledged, and decides where to go on after
+a restart.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from hmac import compare_digest
 from math import inf
 from typing import Protocol
@@ -32,7 +34,7 @@ from stream.outputs import Output
 from stream.partition import Marker, Partition, Snapshot
 from stream.worker import checkpoint, counting
 from stream.worker.checkpoint import Checkpoint
-from stream.worker.publishing import Publisher
+from stream.worker.publishing import Publisher, Underway
 from tracefuse import ids, life, wire
 from tracefuse.clock import now_us
 from tracefuse.signing import CommandVerifier, packed
@@ -97,6 +99,10 @@ def _ended(task: "asyncio.Task[None]") -> None:
         os._exit(70)
 
 
+def _count(topic: str, said: Sequence[Output], newest: float) -> None:
+    counting.written(topic, said, now_us() / 1e6 - newest)
+
+
 def cores(keys: Keys) -> Cores:
     """How a worker makes the core of a partition, by source topic."""
     verifier = CommandVerifier(keys.command_keys)
@@ -117,6 +123,7 @@ class Worker:
         self._make = make
         self._owned: dict[tuple[str, int], Owned] = {}
         self._locks = {topic: asyncio.Lock() for topic in self._make}
+        self._underway = {topic: Underway() for topic in self._make}
         self._producer: AIOKafkaProducer | None = None
         self._saver: AIOKafkaProducer | None = None
         self._publisher: Publisher | None = None
@@ -229,7 +236,7 @@ class Worker:
     # -- records ---------------------------------------------------------------------------------
 
     async def batch(self, topic: str, records: Iterable[Record]) -> None:
-        """Apply records in order and publish what follows, before anything later is touched.
+        """Apply records in order and hand what follows to the producer, before anything later is touched.
 
         Raises
         ------
@@ -255,6 +262,7 @@ class Worker:
 
     async def _apply_and_say(self, topic: str, records: Iterable[Record]) -> Owned | None:
         assert self._publisher is not None
+        await self._underway[topic].room()
         stopped: Owned | None = None
         applied: list[Record] = []
         outputs: dict[int, list[Output]] = {}  # by term
@@ -276,8 +284,9 @@ class Worker:
                 stopped = owned
                 break
         for term, said in outputs.items():
-            await self._publisher.publish(said, term, now_us())
-            counting.written(topic, said, now_us() / 1e6 - applied[-1].timestamp)
+            sent = await self._publisher.publish(said, term, now_us())
+            heard = partial(_count, topic, said, applied[-1].timestamp)
+            self._underway[topic].add(sent, heard)
         for owned in taken:
             standing = getattr(owned.core, "standing", {})
             await self._publisher.repeat(list(standing.values()), owned.term, now_us())
@@ -385,6 +394,8 @@ class Worker:
                 waiting += await checkpoint.send(self._saver, owned.core.number, cells)
                 metrics.CHECKPOINT_KEYS.inc(len(snapshot.cells))
             await asyncio.gather(*waiting)
+            for underway in self._underway.values():
+                await underway.settled()
             markers = []
             for owned, snapshot in frozen:
                 record = owned.writer.marker(snapshot.marker)
@@ -409,7 +420,7 @@ class Worker:
 
     async def _freeze(self, owned: Owned) -> tuple[Owned, Snapshot] | None:
         core = owned.core
-        async with self._locks[core.topic]:  # between two batches: all outputs are out
+        async with self._locks[core.topic]:  # between two batches: all outputs are on their way
             if self._owned.get((core.topic, core.number)) is not owned:
                 return None  # meanwhile a batch was broken off
             return owned, core.freeze()

@@ -8,7 +8,7 @@ import contextlib
 import pickle
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from math import inf
 from typing import Any
 
@@ -37,17 +37,21 @@ def unconfirmed() -> None:
     """It does not ask whether the broker has taken a dead letter."""
     honest = Publisher.publish
 
+    async def suppressed(sent: Awaitable[list[Any]]) -> list[Any]:
+        with contextlib.suppress(KafkaError):
+            return await sent
+        return []
+
     async def publish(
         self: Publisher, outputs: Iterable[Output], term: int, issued_at: int
-    ) -> None:
+    ) -> Awaitable[list[Any]]:
         letters: list[Output] = []
         others: list[Output] = []
         for output in outputs:
             dead = isinstance(output, Line) and output.topic == DLQ
             (letters if dead else others).append(output)
-        await honest(self, others, term, issued_at)
-        with contextlib.suppress(KafkaError):
-            await honest(self, letters, term, issued_at)
+        sent = await honest(self, others, term, issued_at)
+        return asyncio.gather(sent, suppressed(await honest(self, letters, term, issued_at)))
 
     Publisher.publish = publish  # type: ignore[method-assign]
 

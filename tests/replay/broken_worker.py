@@ -49,7 +49,7 @@ def local_timer() -> None:
             core._timer(agent)
         out = core._saying.collected()
         assert worker._publisher is not None
-        await worker._publisher.publish(out, owned.term, 0)
+        await (await worker._publisher.publish(out, owned.term, 0))
 
     Worker._tick = timer  # type: ignore[method-assign, assignment]
 

@@ -1,6 +1,7 @@
 """From outputs to records: what is sent where, in which order, and when it counts as sent."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from ingest import codec
 from ingest.topics import CONTROL, CONTROL_LOG, FLEET, INBOX, SIGNALS
 from stream.outputs import Forget, Line, Order, Output
-from stream.worker.publishing import RECORD_BYTES_MAX, Publisher
+from stream.worker.publishing import BATCHES_MAX, RECORD_BYTES_MAX, Publisher, Underway
 from tests.pipe import AUTO, VERIFIER
 from tracefuse import control, wire
 from tracefuse.control import Command, Reason
@@ -66,13 +67,9 @@ def published(*outputs: Output, producer: Producer | None = None) -> list[Sent]:
     producer = producer or Producer()
 
     async def run() -> None:
-        task = asyncio.create_task(
-            Publisher(producer, AUTO).publish(outputs, term=41, issued_at=1_000_001)
-        )
-        for _ in range(10):
-            await asyncio.sleep(0)
-            producer.answer()
-        await task
+        sent = await Publisher(producer, AUTO).publish(outputs, term=41, issued_at=1_000_001)
+        producer.answer()
+        await sent
 
     asyncio.run(run())
     return producer.sent
@@ -154,23 +151,20 @@ def test_a_scope_that_has_ended_gets_a_tombstone() -> None:
     assert VERIFIER.verify(kid, key, b"", sig)
 
 
-def test_it_waits_until_the_broker_has_everything() -> None:
-    """The next batch begins when this one is safe, not before."""
+def test_it_tells_when_the_broker_has_everything() -> None:
+    """What it returns is done with the last acknowledgement, not before."""
 
     async def run() -> tuple[bool, bool]:
         producer = Producer()
-        publisher = Publisher(producer, AUTO)
-        task = asyncio.create_task(publisher.publish([ORDER, line(SIGNALS, "k", b"1")], 1, 1))
-        for _ in range(10):
-            await asyncio.sleep(0)
+        outputs: list[Output] = [ORDER, line(SIGNALS, "k", b"1")]
+        sent = asyncio.ensure_future(await Publisher(producer, AUTO).publish(outputs, 1, 1))
         for waiting in producer.waiting[:-1]:
             waiting.set_result(None)
-        for _ in range(10):
-            await asyncio.sleep(0)
-        early = task.done()
+        await asyncio.sleep(0.01)
+        early = sent.done()
         producer.answer()
-        await task
-        return early, task.done()
+        await sent
+        return early, sent.done()
 
     assert asyncio.run(run()) == (False, True)
 
@@ -191,3 +185,109 @@ def test_who_has_no_key_gives_no_commands() -> None:
     """Join and correlate decide nothing for agents: that would be a programmer's mistake."""
     with pytest.raises(AssertionError, match="only a worker"):
         asyncio.run(Publisher(Producer()).publish([ORDER], 1, 1))
+
+
+class Broker:
+    """Acknowledges batches when it is told to."""
+
+    def __init__(self) -> None:
+        self.underway, self.heard = Underway(), 0
+        self._asked: list[asyncio.Future[None]] = []
+
+    def take(self, batches: int) -> None:
+        for _ in range(batches):
+            self._asked.append(asyncio.get_running_loop().create_future())
+            self.underway.add(self._asked[-1], self._hear)
+
+    def _hear(self) -> None:
+        self.heard += 1
+
+    def answer(self, number: int) -> None:
+        self._asked[number].set_result(None)
+
+    def refuse(self, number: int) -> None:
+        self._asked[number].set_exception(OSError("refused"))
+
+
+async def waits(what: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    """The call, if it waits; None if it has returned."""
+    task = asyncio.create_task(what)
+    await asyncio.sleep(0.01)
+    return None if task.done() and task.result() is None else task
+
+
+def test_so_many_batches_are_under_way_and_no_more() -> None:
+    """One more waits for the oldest, though others are acknowledged; each is heard once."""
+
+    async def run() -> None:
+        broker = Broker()
+        broker.take(BATCHES_MAX - 1)
+        assert await waits(broker.underway.room()) is None
+        broker.take(1)
+        room = await waits(broker.underway.room())
+        assert room is not None
+        broker.answer(1)
+        await asyncio.sleep(0.01)
+        assert not room.done()
+        broker.answer(0)
+        await room
+        assert broker.heard == 2
+
+    asyncio.run(run())
+
+
+def test_settled_are_all_that_have_left() -> None:
+    """Those that leave later are not waited for."""
+
+    async def run() -> None:
+        broker = Broker()
+        assert await waits(broker.underway.settled()) is None
+        broker.take(2)
+        settled = await waits(broker.underway.settled())
+        assert settled is not None
+        broker.take(1)
+        broker.answer(1)
+        await asyncio.sleep(0.01)
+        assert not settled.done()
+        broker.answer(0)
+        await settled
+        assert await waits(broker.underway.settled()) is not None
+
+    asyncio.run(run())
+
+
+def test_what_the_broker_refused_is_not_forgotten() -> None:
+    """Neither a further batch nor a checkpoint passes it, however often they try."""
+
+    async def run() -> None:
+        broker = Broker()
+        broker.take(2)
+        broker.answer(0)
+        broker.refuse(1)
+        await broker.underway.room()
+        for _ in range(2):
+            for ask in (broker.underway.room, broker.underway.settled):
+                await asyncio.sleep(0.01)
+                with pytest.raises(OSError, match="refused"):
+                    await ask()
+
+    asyncio.run(run())
+
+
+def test_who_stops_waiting_takes_nothing_back() -> None:
+    """A cancelled save leaves the outputs on their way."""
+
+    async def run() -> None:
+        broker = Broker()
+        broker.take(BATCHES_MAX)
+        for ask in (broker.underway.room, broker.underway.settled):
+            waiting = await waits(ask())
+            assert waiting is not None
+            waiting.cancel()
+            await asyncio.sleep(0.01)
+        for number in range(BATCHES_MAX):
+            broker.answer(number)
+        await broker.underway.settled()
+        assert broker.heard == BATCHES_MAX
+
+    asyncio.run(run())

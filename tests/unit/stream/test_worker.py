@@ -60,7 +60,7 @@ def test_an_earlier_owner_is_history(tmp_path: Path) -> None:
 
 
 class _Slow:
-    """A publisher whose broker does not answer."""
+    """A publisher that can hand nothing to its producer."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -68,6 +68,18 @@ class _Slow:
     async def publish(self, outputs: Iterable[Output], term: int, issued_at: int) -> None:
         self.asked.set()
         await asyncio.Event().wait()
+
+
+class _Unheard:
+    """A publisher whose broker answers later."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+
+    async def publish(
+        self, outputs: Iterable[Output], term: int, issued_at: int
+    ) -> asyncio.Future[list[object]]:
+        return self.answer
 
 
 class _Idle:
@@ -117,3 +129,43 @@ def test_what_was_applied_and_not_said_is_never_saved(
 
     assert asyncio.run(play(b'{"type":')) == 0  # a bad line has a dead letter to say
     assert asyncio.run(play(b"")) > 0
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_checkpoint_waits_for_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    """Outputs that are on their way may be lost with us: until the broker has them there is no marker."""
+    saved: list[object] = []
+
+    async def send(producer: object, number: int, records: list[object]) -> list[object]:
+        saved.extend(records)
+        return []
+
+    async def play() -> None:
+        worker, owned = worker_and_partition(tmp_path)
+        unheard, idle = _Unheard(), _Idle()
+        worker._publisher, worker._saver, worker._producer = unheard, idle, idle  # type: ignore[assignment]
+        worker._owned[INBOX, 3] = owned
+        dead = Record(3, 0, 1.0, [(wire.KIND, codec.INBOX)], b'{"type":')  # it has a letter to say
+        await worker.batch(INBOX, [dead])
+        saving = asyncio.create_task(worker.save(everything=True))
+        await asyncio.sleep(0.02)
+        assert not saving.done()
+        assert not saved
+        if not refused:
+            unheard.answer.set_result([])
+            await saving
+            assert saved
+            return
+        unheard.answer.set_exception(OSError("refused"))
+        with pytest.raises(OSError, match="refused"):
+            await saving
+        with pytest.raises(OSError, match="refused"):
+            await worker.batch(INBOX, [])
+        assert not worker.owns
+        assert not saved
+
+    monkeypatch.setattr(checkpoint, "send", send)
+
+    asyncio.run(play())
