@@ -33,7 +33,7 @@ FETCH_SECONDS = 240.0  # more for the very first start: 45 MB of jars over a slo
 STOP_SECONDS = 15.0  # per group; workers save their state, the broker flushes
 POLL_SECONDS = 0.2
 ROTATE_SECONDS = 15.0  # between two looks at the size of logs
-YIELDING = 3  # nice of store and sink: rows can wait a little, verdicts cannot
+YIELDING = 10  # nice of store and sink: rows can wait, verdicts cannot
 
 Say = Callable[[str], None]
 
