@@ -41,13 +41,13 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CODE = re.compile(r"Code: (\d+)\. ")
 
 _COMMENT = rb"--[^\n]*+ | \#[ !][^\n]*+ | /\*.*?\*/"
-_BLANK = re.compile(rb"(?sx) (?: \s | " + _COMMENT + rb")*+")
+_BLANK = re.compile(rb"(?sx) (?: \s | " + _COMMENT + rb")*")
 _FIRST_WORD = re.compile(rb"[\s(]*(\w*)")
 _ONLY_SETTINGS = re.compile(rb"(?i)SETTINGS\b")
 # Whatever is quoted or a comment is matched first and thereby skipped.
 _PIECE = re.compile(
     rb"""(?isx)
-      '(?: [^'\\] | \\. )*+'  |  "(?: [^"\\] | \\. )*+"  |  `(?: [^`\\] | \\. )*+`
+      '(?: [^'\\]++ | \\. )*'  |  "(?: [^"\\]++ | \\. )*"  |  `(?: [^`\\]++ | \\. )*`
     | """
     + _COMMENT
     + rb"""

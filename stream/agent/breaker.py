@@ -12,8 +12,10 @@ falls; `turn` is the record's offset, which orders commands even when a breaker 
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
+
+T = TypeVar("T")
 
 
 class State(Enum):
@@ -24,6 +26,10 @@ class State(Enum):
     OPEN = "open"
     HALF_OPEN = "half_open"
     FORCED_OPEN = "forced_open"
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type["State"], tuple[str]]:
+        # By its value, as most Pythons do it: some of 3.11 name `getattr`, which no checkpoint may hold.
+        return State, (self.value,)
 
 
 WAIT = 30.0  # doubles with each trip (Envoy's base ejection time)
@@ -92,6 +98,26 @@ class Calm:
 Event = Tripped | Slowed | Called | Ended | Withdrawn | Tick | Forced | Calm
 
 
+def _by_name(self: Any) -> dict[str, Any]:
+    return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _from_names(self: Any, state: dict[str, Any]) -> None:
+    for name in self.__slots__:
+        if name in state:
+            object.__setattr__(self, name, state[name])
+
+
+def _kept_by_name(kind: type[T]) -> type[T]:
+    """What `dataclass` gives to frozen slots goes by place, and another build has others in between.
+
+    Put on last: some Pythons of 3.11 let `dataclass` replace what the class itself defines.
+    """
+    kind.__getstate__, kind.__setstate__ = _by_name, _from_names  # type: ignore[method-assign, attr-defined]
+    return kind
+
+
+@_kept_by_name
 @dataclass(frozen=True, slots=True)
 class Breaker:
     """One scope. Bounded: at most `PROBES` call ids."""
@@ -104,15 +130,6 @@ class Breaker:
     auto_close: bool = True
     out: tuple[tuple[str, float], ...] = ()  # probes on their way: call id, start
     clean: int = 0
-
-    def __getstate__(self) -> dict[str, Any]:
-        # By name: what `dataclass` gives to frozen slots goes by place, and another build has others.
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name in self.__slots__:
-            if name in state:
-                object.__setattr__(self, name, state[name])
 
     @property
     def wait(self) -> float:

@@ -1,9 +1,12 @@
 """What the agent's own process decides by itself, and what it makes of verdicts."""
 
 import asyncio
+import contextlib
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from threading import Timer
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +14,7 @@ from msgspec.structs import replace
 from tests.sdk import CREDENTIAL, SIGNER, Sent, sdk
 from tracefuse import clock
 from tracefuse.control import Command, Reason, control_key, encode
-from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
+from tracefuse.errors import ApprovalRequired, CircuitOpen, Refused, ToolDenied
 from tracefuse.fuse import Fuse
 from tracefuse.gate import Gate
 from tracefuse.grants import Grants, decode
@@ -57,15 +60,9 @@ def test_a_tool_that_changed_its_description_is_denied() -> None:
 
 def test_a_read_on_trial_waits_for_its_verdict() -> None:
     """Held by nothing else, it is counted by the owner; without one who listens, by the gate alone."""
-    scope = "agent:acme/refunds"
-    half = Command(
-        cmd_id="c", scope=scope, author="auto", action="log", state="half_open", epoch=1,
-        reason=Reason("r"), probes=3,
-    )  # fmt: skip
     with sdk() as sent:
         sent.fuse.held.grants = grants(held=())
-        key = control_key(scope, "auto")
-        sent.fuse.gate.hear(key, encode(half), SIGNER.kid, SIGNER.sign(key, encode(half)), now=0)
+        command(sent, "half_open", probes=3)
         for listening in (False, True):
             sent.fuse.held.listening = listening
             with sent.fuse.trace() as trace, trace.tool("crm.find"):
@@ -124,16 +121,23 @@ def test_below_2_no_write_goes_on_without_a_verdict(autonomy: int) -> None:
     assert held.grants.goes_on("crm.find")
 
 
+AGENT = "agent:acme/refunds"
+
+
+def command(sent: Sent, state: str, **more: int) -> None:
+    """What the agent's gate hears of the agent."""
+    told = Command(
+        cmd_id=state, scope=AGENT, author="auto", action="log", state=state,  # type: ignore[arg-type]
+        epoch={"closed": 0, "open": 2}.get(state, 1), reason=Reason("r"), **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+    key = control_key(AGENT, "auto")
+    sent.fuse.gate.hear(key, encode(told), SIGNER.kid, SIGNER.sign(key, encode(told)), now=0)
+
+
 def half_open(sent: Sent) -> list[None]:
     """Put the agent on trial; the places that its gate has left."""
-    scope = "agent:acme/refunds"
-    half = Command(
-        cmd_id="c", scope=scope, author="auto", action="log", state="half_open", epoch=1,
-        reason=Reason("r"), probes=3,
-    )  # fmt: skip
-    key = control_key(scope, "auto")
-    sent.fuse.gate.hear(key, encode(half), SIGNER.kid, SIGNER.sign(key, encode(half)), now=0)
-    restraint = sent.fuse.gate._table.get(scope)
+    command(sent, "half_open", probes=3)
+    restraint = sent.fuse.gate._table.get(AGENT)
     assert restraint is not None
     return restraint._probes
 
@@ -340,3 +344,69 @@ def test_what_a_call_waited_for_is_not_the_tool_s_time() -> None:
         assert result.verdict_seen == "none"
         assert result.emitted_at - request.emitted_at > 900_000
         assert result.duration_us < 300_000
+
+
+def throttled(sent: Sent) -> None:
+    """The next call waits 0.3 s for its turn."""
+    command(sent, "throttled", interval_ms=300)
+    sent.fuse.check("0" * 32, "crm.find")
+
+
+def unanswered(sent: Sent) -> None:
+    """The next call waits a second for a verdict, and would go on without one: no worker is there."""
+    sent.fuse.held.grants = grants(held=("read", "write"), without_verdict="allow")
+    sent.fuse.held.listening = True
+
+
+@pytest.mark.parametrize("waiting", [throttled, unanswered])
+@pytest.mark.parametrize("stopped", [True, False])
+@pytest.mark.parametrize("alike", [False, True])
+def test_what_is_stopped_while_it_waits_does_not_run(
+    waiting: Callable[[Sent], None], stopped: bool, alike: bool
+) -> None:
+    """It was admitted before; the stop is looked for once more, after all waiting. Else it runs."""
+    ran: list[float] = []
+
+    def call() -> None:
+        with sent.fuse.trace() as trace, trace.tool("crm.find"):
+            ran.append(clock.monotonic())
+
+    async def call_alike() -> None:
+        async with sent.fuse.trace() as trace, trace.tool("crm.find"):
+            ran.append(clock.monotonic())
+
+    with sdk() as sent:
+        waiting(sent)
+        stop = Timer(0.1, command, (sent, "open"))
+        if stopped:
+            stop.start()
+        with pytest.raises(CircuitOpen) if stopped else contextlib.nullcontext():
+            asyncio.run(call_alike()) if alike else call()
+        stop.cancel()
+        assert current_span.get() is None
+
+    (result,) = sent.events("tool.result")
+    assert bool(ran) is not stopped
+    assert result.status == ("not_run" if stopped else "ok")
+    assert result.attrs.get("scope", "") == (AGENT if stopped else "")
+
+
+def test_a_check_looks_again_when_it_has_waited() -> None:
+    """Also for calls that are made without `Trace.tool`."""
+    with sdk() as sent:
+        throttled(sent)
+        stop = Timer(0.1, command, (sent, "open"))
+        stop.start()
+        with pytest.raises(CircuitOpen):
+            sent.fuse.check("0" * 32, "crm.find")
+        stop.join()
+
+
+def test_a_place_on_trial_is_not_asked_for_twice() -> None:
+    """Three calls may try, so three run, though no place is left when the last looks again."""
+    with sdk() as sent:
+        places = half_open(sent)
+        for _ in range(3):
+            with sent.fuse.trace() as trace, trace.tool("crm.find"):
+                pass
+        assert places == []

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from detectors import DETECTORS
+from stream.agent.breaker import State
 from stream.agent.unpickle import _Unpickler, loads
 from tests.pipe import AGENT, TENANT, Pipe, Told, registered
 from tracefuse import wire
@@ -81,6 +82,15 @@ def test_what_a_checkpoint_names_at_its_earlier_place_comes_back(module: str) ->
     assert ours
     for one in ours:
         assert loads(named(f"stream.{module}", one.__name__)) is one
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_breakers_state_is_written_alike_by_every_python(state: State) -> None:
+    """By its value; early Pythons of 3.11 would name `getattr`, and nobody could load it again."""
+    written = pickle.dumps(state)
+
+    assert b"getattr" not in written
+    assert loads(written) is state
 
 
 def test_plain_containers_come_back() -> None:

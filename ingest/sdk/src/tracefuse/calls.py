@@ -145,6 +145,7 @@ class Call(Span):
                     waiting = asking.send(wait(*waiting))
             if self._delay > 0.0:
                 time.sleep(self._delay)
+            self._last_look()
         except BaseException as error:
             self._called_off(error)
             raise
@@ -170,6 +171,7 @@ class Call(Span):
                     waiting = asking.send(await wait_async(*waiting))
             if self._delay > 0.0:
                 await asyncio.sleep(self._delay)
+            self._last_look()
         except BaseException as error:
             self._called_off(error)
             raise
@@ -221,8 +223,7 @@ class Call(Span):
                     self._stay_apart()  # what is held hears first what would have become of it
             return self._fuse.gate.admit(self.run.trace_id, self._tool, clock.monotonic(), bundle)
         except CircuitOpen as refusal:
-            told = {"cmd_id": refusal.cmd_id, "scope": refusal.scope} if refusal.cmd_id else {}
-            self._not_run(refusal, told)
+            self._not_run(refusal, _who_stopped(refusal))
             raise
         except ToolDenied as refusal:
             if self.run.probe and refusal.gate == SHADOW:  # what it would have called is compared
@@ -235,6 +236,14 @@ class Call(Span):
         if self.run.probe and not self._fuse.gate.reads(self._tool):
             raise ToolDenied(self._tool, "a probe executes nothing", SHADOW)
         self._fuse.held.stay_apart(self._tool, self.run.bundle, bool(self.run.shadow_of))
+
+    def _last_look(self) -> None:
+        """It may have waited for a turn, a verdict or a person: what was stopped meanwhile does not run."""
+        try:
+            self._fuse.gate.stopped(self.run.trace_id, self._tool, self.run.bundle)
+        except CircuitOpen as refusal:
+            self._not_run(refusal, _who_stopped(refusal), self._leave())
+            raise
 
     def _called_off(self, error: BaseException) -> None:
         """Nothing ran: it was refused, or whoever waited called it off, as with a timeout of its own."""
@@ -361,6 +370,10 @@ class Call(Span):
 
 
 _ANSWER = {"tool": "result", "llm": "response"}
+
+
+def _who_stopped(refusal: CircuitOpen) -> dict[str, Any]:
+    return {"cmd_id": refusal.cmd_id, "scope": refusal.scope} if refusal.cmd_id else {}
 
 
 def failure(error: BaseException | str) -> dict[str, Any]:

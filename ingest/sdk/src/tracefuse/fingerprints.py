@@ -33,22 +33,22 @@ _LEAVES = frozenset({str, int, float})
 # tells that more may belong to it behind one blank.
 _RUN = r"[A-Za-z0-9._%+@:/\\~€$£-]*+"
 _REST = re.compile(
-    rf"[0-9@/\\.](?:(?<!\.)|(?=[A-Za-z])){_RUN}(?:,(?=[0-9]{{2,3}}(?![0-9])){_RUN})*+(?:(?= [^\W_a-z])())?"
+    rf"[0-9@/\\.](?:(?<!\.)|(?=[A-Za-z])){_RUN}(?:,(?=[0-9]{{2,3}}(?![0-9])){_RUN})*(?:(?= [^\W_a-z])())?"
 )
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LEFT = _LETTERS + "0123456789._%+-@:/\\~$€£¥"
 _LEFT_SIGNS = frozenset(_LEFT)
-_URL_RIGHT = re.compile(r"(?:[^\s\"'<>()\[\]{}|\\^`,;]|[,;](?![a-z]{2,8}://))*+")
+_URL_RIGHT = re.compile(r"(?:[^\s\"'<>()\[\]{}|\\^`,;]++|[,;](?![a-z]{2,8}://))*")
 _LEFT_MAX = 256
 _TRIM = ".,:;!?-_+%~/\\"
 _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789._%+-"
-_DOMAIN = re.compile(r"[a-z0-9-]++(?:\.[a-z0-9-]++)++")
+_DOMAIN = re.compile(r"[a-z0-9-]++(?:\.[a-z0-9-]++)+")
 _HOST = re.compile(r"(?:[^/?#@]*@)?(?:www\.)?([^/?#:]+)")
 _DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}(?:t[0-9:.+-]*+z?)?")
 _CURRENCY = r"[$€£¥]|usd|eur|gbp|chf"
 _AMOUNT = re.compile(
-    rf"({_CURRENCY})?-?(?:([0-9]++(?![.,]))|([0-9]{{1,3}}(?:,[0-9]{{3}})++(?:\.[0-9]++)?"
-    rf"|[0-9]{{1,3}}(?:\.[0-9]{{3}})++,[0-9]++|[0-9]{{1,3}}(?:\.[0-9]{{3}}){{2,}}+"
+    rf"({_CURRENCY})?-?(?:([0-9]++(?![.,]))|([0-9]{{1,3}}(?:,[0-9]{{3}})+(?:\.[0-9]++)?"
+    rf"|[0-9]{{1,3}}(?:\.[0-9]{{3}})+,[0-9]++|[0-9]{{1,3}}(?:\.[0-9]{{3}}){{2,}}"
     rf"|[0-9]++[.,][0-9]++))({_CURRENCY})?"
 )
 _MONEY = frozenset({"usd", "eur", "gbp", "chf", "dol"})  # dollars; euros begin like EUR
@@ -58,7 +58,7 @@ _GROUPS = re.compile(
     r"[A-Z]{2}[0-9]{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3}\b)?|[0-9]{2,6}(?:[ -][0-9]{2,6}){2,7}"
 )
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
-_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})++|[0-9]{1,3}(?:\.[0-9]{3}){2,}+")
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:\.[0-9]{3}){2,}")
 # What an amount, a date or an IP address begins with.
 _NUMERIC = frozenset("0123456789$€£¥")
 _CODES = frozenset({"usd", "eur", "gbp", "chf"})

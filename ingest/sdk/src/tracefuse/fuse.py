@@ -329,6 +329,7 @@ class Fuse:
         delay = self.gate.admit(trace_id, tool, clock.monotonic())
         if delay > 0.0:
             time.sleep(delay)
+            self.gate.stopped(trace_id, tool)
 
     @property
     def changes(self) -> Sequence[Change]:

@@ -248,6 +248,23 @@ class Gate:
         found = table.of(trace_id, tool, access, bundle)
         return _ask(found, now) if found else 0.0
 
+    def stopped(self, trace_id: str, tool: str, bundle: str = "") -> None:
+        """The last look before a call that was admitted runs: it may have waited since.
+
+        Raises
+        ------
+        CircuitOpen
+            To the agent's author: a scope of the call was stopped meanwhile. Places on trial and turns
+            were given when it was admitted, and stay.
+        """
+        table = self._table
+        if not table.restrained:
+            return
+        access = self._access.get(tool, "") if tool else "read"
+        for restraint in table.of(trace_id, tool, access, bundle):
+            if restraint.stops:
+                raise restraint.refusal()
+
     def seen(self, trace_id: str, tool: str, bundle: str = "") -> dict[str, tuple[int, int]] | None:
         """Term and epoch of each scope of a call that a command has spoken of."""
         return self._table.seen(trace_id, tool, bundle) or None if self._commands else None

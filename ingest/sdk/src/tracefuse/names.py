@@ -22,11 +22,11 @@ _QUOTED = re.compile(r"['\"“‘«`](?<!\w.)['\"“‘«`]?([^\s'\"“”‘’
 _JOINING = "of the and a an de la le du des di da del van von der den al"
 _SMALL = frozenset(_JOINING.split())
 # What may stand between two words of a name, and the next of them.
-_BETWEEN = rf"(?:\s{{1,8}}(?:{'|'.join(sorted(_SMALL))})(?![\w&’-]))*+\s{{1,8}}"
+_BETWEEN = rf"(?:\s{{1,8}}(?:{'|'.join(sorted(_SMALL))})(?![\w&’-]))*\s{{1,8}}"
 _NEXT = re.compile(rf"{_BETWEEN}([^\W_a-z][\w&’-]*+)")
 # The next word that may be in a capital, behind all that are not. Spelt out it is found in half the time.
-_WORD = re.compile(r"(?:[a-z0-9][\w&’-]*+|[\W_]++)*+([^\W_a-z0-9][\w&’-]*+)?+")
-_ASCII_WORD = re.compile(r"(?:[a-z0-9][A-Za-z0-9_&-]*+|[^A-Za-z0-9]++)*+([A-Z][A-Za-z0-9_&-]*+)?+")
+_WORD = re.compile(r"(?:[a-z0-9][\w&’-]*+|[\W_]++)*([^\W_a-z0-9][\w&’-]*+)?")
+_ASCII_WORD = re.compile(r"(?:[a-z0-9][A-Za-z0-9_&-]*+|[^A-Za-z0-9]++)*([A-Z][A-Za-z0-9_&-]*+)?")
 _LETTERS = re.compile(r"[^\W_]++")
 
 

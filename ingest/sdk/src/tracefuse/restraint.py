@@ -47,6 +47,11 @@ class Restraint:
         self._next = 0.0
         self._lock = threading.Lock()
 
+    @property
+    def stops(self) -> bool:
+        """Whether no call at all may run, not even one on trial."""
+        return restrains(self.command) >= STRICTNESS["open"]
+
     def open(self, now: float) -> bool:
         """Whether `take` would let a call run; takes nothing. `now`: monotonic seconds."""
         if self.command.state == "throttled":

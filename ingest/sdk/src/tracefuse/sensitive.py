@@ -47,7 +47,7 @@ _RUN = b"x" * 16
 _KEY_RUN = b"x" * _KEY_BYTES
 
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]*+")
-_DOTTED = re.compile(rb"[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+){0,4}+")
+_DOTTED = re.compile(rb"[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+){0,4}")
 _BEGIN = re.compile(rb"-----BEGIN [A-Z ]{0,32}PRIVATE KEY[A-Z ]{0,8}-----")
 _AUTHORITY = re.compile(rb"[^\s/?#\"'<>]*+")
 # 0xff stands for any character beyond ASCII: names and domains may hold them.
@@ -57,7 +57,7 @@ _NAME = _ALNUM + b"_-"
 # After the name: its ending, a sign, then the value in quotes (also escaped ones) or a word. A word
 # that starts small belongs to another name: secretary, keyboard.
 _VALUE = re.compile(
-    rb"""(?:word|ord|ort|d|phrase|s|ials?)?+(?:[A-Z0-9_-][A-Za-z0-9_-]{0,24})?+"""
+    rb"""(?:word|ord|ort|d|phrase|s|ials?)?(?:[A-Z0-9_-][A-Za-z0-9_-]{0,24}+|(?![A-Z0-9_-]))"""
     rb"""\\?["']?\s{0,3}+(?:[:=]|([iI][sS])\s)[>\s]{0,3}+"""
     rb"""(?:\\?"([^"\n]{1,512})|\\?'([^'\n]{1,512})"""
     rb"""|(?:(?:[Bb]earer|[Bb]asic|[Tt]oken|[Dd]igest)\s{1,3}+)?([^\s"',;&<>\]})]{1,512}+))"""
@@ -65,7 +65,7 @@ _VALUE = re.compile(
 _BEARER = re.compile(rb"\s{1,3}+([A-Za-z0-9._~+/=-]*+)")
 _GROUP = re.compile(rb"[0-9]++")
 # Digits that are enough for a card, each behind the last or one sign behind it.
-_ROW = re.compile(rb"[0-9](?:[ -]?[0-9]){12,}+")
+_ROW = re.compile(rb"[0-9](?:[ -]?[0-9]){12,}")
 # Letters of a country and two digits, which are rare; what follows them.
 _CLASSES = bytes(48 if 48 <= c < 58 else 97 if c in _ALNUM else 32 for c in range(256))
 _COUNTRY = b"aa00"
