@@ -24,7 +24,7 @@ def run_process(name: str, main: Main, settings: Settings) -> int:
     """Run `main` until SIGTERM or Ctrl-C, which cancel it; 0 after an orderly end.
 
     Unlike a command, a process leaves the whole trace of its end in its log. One that can read too
-    little of its input ends with EX_DATAERR (65), at every start, until somebody has looked.
+    little of its input ends with EX_DATAERR (65).
     """
     logging.basicConfig(level=logging.INFO, format=LINE, force=True)
     log = logging.getLogger(f"tracefuse.{name}")
@@ -45,8 +45,7 @@ def run_process(name: str, main: Main, settings: Settings) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(until_told())
     except TooManyDeadLetters as error:
-        # Its input has no other copy than Kafka's, so nothing goes past it.
-        log.critical("%s; %s ends, and stands there until it can read them.", error, name)
+        log.critical("%s; the process ends.", error)
         return os.EX_DATAERR
     except Exception:
         log.exception("The process ends.")

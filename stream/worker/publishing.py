@@ -21,7 +21,7 @@ from tracefuse.verdicts import seal
 # Far below Kafka's limit of a record, whatever the lines hold.
 RECORD_BYTES_MAX = 512 * 1024
 # Batches of a topic whose outputs may be on their way at once: waiting for each took twice as long as
-# deciding did. More gain nothing: the producer has one request under way, and joins what comes meanwhile.
+# deciding did. What is beyond the producer's one request under way waits in memory, so it is bounded.
 BATCHES_MAX = 8
 
 

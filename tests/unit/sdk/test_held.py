@@ -128,7 +128,7 @@ def command(sent: Sent, state: str, **more: int) -> None:
     """What the agent's gate hears of the agent."""
     told = Command(
         cmd_id=state, scope=AGENT, author="auto", action="log", state=state,  # type: ignore[arg-type]
-        epoch={"closed": 0, "open": 2}.get(state, 1), reason=Reason("r"), **more,  # type: ignore[arg-type]
+        epoch=2 if state == "open" else 1, reason=Reason("r"), **more,  # type: ignore[arg-type]
     )  # fmt: skip
     key = control_key(AGENT, "auto")
     sent.fuse.gate.hear(key, encode(told), SIGNER.kid, SIGNER.sign(key, encode(told)), now=0)
