@@ -73,6 +73,9 @@ class Account:
     offered: float = 0.0  # episodes of them
     muted: float = 0.0
     demoted: bool = False
+    hour: float = -QUIET_SECONDS  # when the hour began whose joint findings are one alarm
+    bar: float = START  # the threshold then
+    charged: bool = False  # whether that alarm has raised the threshold
     right: int = (
         0  # alarms that people called real, and false; a record of theirs alone changes these
     )
@@ -82,6 +85,19 @@ class Account:
     def precision(self) -> float:
         """Mean of Beta(1, 1) and the labels."""
         return (1 + self.right) / (2 + self.right + self.wrong)
+
+    def turned(self, now: float) -> bool:
+        """Whether a new hour of joint findings begins."""
+        if now < self.hour + QUIET_SECONDS:
+            return False
+        self.hour, self.bar, self.charged = now, self.threshold, False
+        return True
+
+    def charge(self, joint: bool) -> None:
+        """An alarm was said: the threshold rises, by joint ones once an hour."""
+        if not (joint and self.charged):
+            self.threshold = min(self.threshold + ETA, HIGHEST + ETA)
+        self.charged |= joint
 
 
 @dataclass(slots=True)
@@ -96,6 +112,10 @@ class AlarmBudget:
     An episode speaks again before its hour is over if a finding is ten times rarer than all before, and
     once if findings come as thick as its usual ones hardly would by chance: a false alarm must not
     hide the true one that follows it.
+
+    Findings that let calls wait are judged run by run, and all of an hour are one alarm to the budget:
+    they meet the threshold of the hour's beginning, and raise it once. Else whoever tries a dozen times
+    in a row would be let through the next time, and for weeks.
 
     A detector that has more to say than any budget, for days, is ill: what it says is logged and
     suggests nothing until it is well again.
@@ -120,11 +140,19 @@ class AlarmBudget:
     episodes: dict[str, Episode] = field(default_factory=dict)
 
     def offer(
-        self, detector: str, pattern: str, rarity: float, level: Level, now: float, n: int = 0
+        self,
+        detector: str,
+        pattern: str,
+        rarity: float,
+        level: Level,
+        now: float,
+        n: int = 0,
+        joint: bool = False,
     ) -> Literal["said", "logged", "muted"]:
         """Whether a finding of so much -log10 p is said, only logged, or not said at all.
 
-        `n` is how often the detector was asked so far, where its p is one; 0 where nobody knows.
+        `n` is how often the detector was asked so far, where its p is one; 0 where nobody knows. `joint`
+        findings of an hour are one alarm, whatever their patterns.
         """
         new, account = detector not in self.accounts, self.account(detector)
         if new and n and now > self.since > 0:
@@ -143,15 +171,17 @@ class AlarmBudget:
             rarity = episode.highest = max(rarity, crowd)
             beyond = episode.said
         else:
-            account.offered += 1
+            if not joint or account.turned(now):
+                account.offered += 1
             episode, beyond = self._begin(key, now, rarity), False
         # Beyond the clip all are alike, and the threshold may pass it by one step: so a budget holds
         # the detector that is sure of everything, too.
-        if not beyond and min(rarity, HIGHEST) <= account.threshold:
+        bar = account.bar if joint else account.threshold
+        if not beyond and min(rarity, HIGHEST) <= bar:
             account.muted += 1
             return "muted"
         episode.said = True
-        account.threshold = min(account.threshold + ETA, HIGHEST + ETA)
+        account.charge(joint)
         return "logged" if account.demoted else "said"
 
     def account(self, detector: str) -> Account:

@@ -16,6 +16,9 @@ class UnplannedStep(StatisticalDetector):
     against the agent's own habit: its share of unplanned writes, one added to each side. It fails where
     the plan is made after the injection, where it names every tool, and on agents without plans.
 
+    Whose runs may be refused says `learn=False` and tells with `learn` what a run has written that was not:
+    a write that was refused, however often, is no habit.
+
     Notes
     -----
     Score: -log10 of that share for a write that the plan does not name, else 0, in [0, 3.1]; fires from
@@ -39,19 +42,23 @@ class UnplannedStep(StatisticalDetector):
         self.unplanned = 0
         self._known = (0, 0)  # both, before the latest call
 
-    def update(self, unplanned: bool, writes: bool) -> float:
+    def update(self, unplanned: bool, writes: bool, learn: bool = True) -> float:
         """A call under a plan: whether the plan leaves it out, and whether it writes."""
         self.n += 1
         self._known = self.writes, self.unplanned
         judged = unplanned and writes and self.n > self.n0
         self.score = rounded(-math.log10(self._share())) if judged else 0.0
         self._decide(self.score >= self.threshold)
-        if writes:
-            self.writes += 1
-            self.unplanned += unplanned
-            if self.writes >= _KEPT:
-                self.writes, self.unplanned = self.writes // 2, self.unplanned // 2
+        if learn and writes:
+            self.learn(1, int(unplanned))
         return self.score
+
+    def learn(self, writes: int, unplanned: int) -> None:
+        """Take writes under a plan as usual, `unplanned` of them not named by it."""
+        self.writes += writes
+        self.unplanned += unplanned
+        while self.writes >= _KEPT:
+            self.writes, self.unplanned = self.writes // 2, self.unplanned // 2
 
     def _share(self) -> float:
         return (self.unplanned + 1) / (self.writes + 2)

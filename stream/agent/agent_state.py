@@ -101,6 +101,8 @@ class RunState:
     deeds: Deeds = field(default_factory=Deeds)  # what went well, and what was asked for when
     skipped: list[str] = field(default_factory=list)  # tools that came too early, and were told of
     course: Course | None = None  # None until a call told how sure the agent is
+    planned: int = 0  # writes that its plan named
+    unplanned: int = 0  # writes that its plan did not name
     heard: list[int] = field(default_factory=list)  # values of its order that no write has acted on
     wrote: list[str] = field(default_factory=list)  # tools that write and were asked for
 

@@ -46,6 +46,7 @@ from stream.finding import (
     findings,
     hindering,
     lagging,
+    planning,
     preceding,
     probing,
     progressing,
@@ -275,7 +276,8 @@ class Detect:
                 self._commanding.found(agent, fact, finding)
             self._commanding.run_ended(agent, ended)
             return
-        progressing.run_ended(agent, ended)
+        progressing.run_ended(agent, ended, fact)
+        planning.run_ended(agent, ended, fact)
         spending.run_ended(agent, ended, fact)
         preceding.run_ended(agent, ended, fact)
         unsure.run_ended(agent, ended, fact)

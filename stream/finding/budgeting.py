@@ -57,7 +57,9 @@ class Budgeting:
         # Nor does a cold one that its siblings vouch for: a tool is new once, however busy its agent.
         asked = said.get("n", 0) if exact and not said.get("siblings") else 0
         pattern = _pattern(step, finding)
-        word: str = budget.offer(finding.detector, pattern, rarity, cost, now, asked)
+        word: str = budget.offer(
+            finding.detector, pattern, rarity, cost, now, asked, joint=finding.action == "step-up"
+        )
         ill = budget.ill(finding.detector, cost)
         if ill is not None:
             self._health(agent, finding.detector, cost, ill)

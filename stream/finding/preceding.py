@@ -14,7 +14,7 @@ from ingest.records import Run, Step
 from stream import sentences
 from stream.agent.agent_state import AgentState, RunState
 from stream.agent.finding import Finding
-from stream.finding.sequences import teaches
+from stream.finding.teaching import teaches
 
 NAME = "skipped_step"
 SKIPPED_MAX = 8  # calls of one run that are told of; what waits is denied however many there were

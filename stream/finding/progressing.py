@@ -7,11 +7,12 @@ another kind of finding says so too.
 from collections.abc import Iterator
 
 from detectors import CATALOGUE, NoProgress
-from ingest.records import Step
+from ingest.records import Run, Step
 from stream import sentences
 from stream.agent.agent_state import AgentState, RunState
 from stream.agent.breaker import Tripped
 from stream.agent.finding import Finding
+from stream.finding.teaching import teaches
 
 NAME = "no_progress"
 PERSISTS = 2.0  # times the limit; by then a person has been asked about whatever would be written
@@ -41,9 +42,9 @@ def called(agent: AgentState, step: Step) -> Iterator[Finding]:
         yield Finding(NAME, sentences.no_progress(evidence), evidence)
 
 
-def run_ended(agent: AgentState, run: RunState) -> None:
-    """Learn from a run that nobody stopped: what was stopped is no example."""
-    if run.called and not run.breaker.stopped:
+def run_ended(agent: AgentState, run: RunState, fact: Run) -> None:
+    """A run has ended; it teaches unless something stopped or refused it, or parts of it are missing."""
+    if run.called and teaches(run, fact):
         _of(agent, run.task).update(run.stale_longest, ended=True)
 
 

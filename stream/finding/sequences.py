@@ -10,6 +10,7 @@ from ingest.records import Run, Step
 from stream import sentences
 from stream.agent.agent_state import AgentState, RunState
 from stream.agent.finding import Finding
+from stream.finding.teaching import teaches
 
 
 def requested(agent: AgentState, step: Step) -> Iterator[Finding]:
@@ -35,12 +36,6 @@ def refused(agent: AgentState, step: Step) -> None:
     run = agent.runs.get(step.trace_id)
     if step.action == "tool" and run is not None:
         run.refused += 1
-
-
-def teaches(run: RunState, fact: Run) -> bool:
-    """Whether a run that has ended is an example of what is normal."""
-    well = fact.status in ("", "ok") and not run.breaker.epoch
-    return well and not run.refused and not run.gaps
 
 
 def run_ended(agent: AgentState, run: RunState, fact: Run) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from ingest.records import Run, Step
 from stream import sentences
 from stream.agent.agent_state import AgentState, RunState
 from stream.agent.finding import Finding
+from stream.finding.teaching import teaches
 
 
 def prices(agent: AgentState, step: Step) -> Iterator[Finding]:
@@ -48,7 +49,8 @@ def of_run(agent: AgentState, step: Step) -> Iterator[Finding]:
 
 
 def run_ended(agent: AgentState, run: RunState, fact: Run) -> None:
-    """What a run has cost that ended well; one that was stopped, or is only a shadow, teaches nothing."""
-    well = fact.status in ("", "ok") and not run.breaker.epoch and not run.shadow_of
-    if well and run.spent and run.cost.spent:  # of a probe's steps only the cap is asked
+    """What a run has cost; one that was stopped or refused, or is only a shadow, teaches nothing."""
+    if not teaches(run, fact) or run.shadow_of:
+        return
+    if run.spent and run.cost.spent:  # of a probe's steps only the cap is asked
         agent.run_cost(run.task).update(run.spent, over=True)

@@ -5,18 +5,23 @@ import random
 
 import pytest
 
-from detectors.alarm_budget import LEVELS, QUIET_SECONDS, Account, AlarmBudget, Level
+from detectors.alarm_budget import ETA, LEVELS, QUIET_SECONDS, Account, AlarmBudget, Level
 from detectors.base import DAY_SECONDS
 
 
 def said(
-    budget: AlarmBudget, a_day: float, days: int, rarity: float, level: Level = "ticket"
+    budget: AlarmBudget,
+    a_day: float,
+    days: int,
+    rarity: float,
+    level: Level = "ticket",
+    joint: bool = False,
 ) -> list[float]:
     """Times at which something is said, of episodes so many a day, each of another pattern."""
     rng, now, told = random.Random(7), 1e9, []
     until = now + days * DAY_SECONDS
     while (now := now + rng.expovariate(a_day / DAY_SECONDS)) < until:
-        word = budget.offer("d", str(now), rarity + rng.random(), level, now)
+        word = budget.offer("d", str(now), rarity + rng.random(), level, now, joint=joint)
         if word == "said":
             told.append(now)
     return told
@@ -125,6 +130,51 @@ def test_a_detector_that_never_stops_is_only_logged_until_it_is_well() -> None:
     assert ill
     assert [change for change in changes if change is not None] == [True, False]
     assert budget.offer("d", "z", 7.0, "ticket", now + 1) == "said"
+
+
+def test_joint_findings_of_an_hour_are_one_alarm() -> None:
+    """Whoever tries a hundred times in a row exhausts nothing; singly they would be let through."""
+    words = {}
+    for joint in (True, False):
+        budget = AlarmBudget()
+        offers = (
+            budget.offer("d", f"run {i}", 3.0, "ticket", 1e9 + 30 * i, joint=joint)
+            for i in range(100)
+        )
+        words[joint] = [word for word in offers if budget.ill("d", "ticket") is None]
+
+    assert words[True] == ["said"] * 100
+    assert words[False].count("said") < 20
+
+
+def test_joint_findings_raise_the_threshold_once_an_hour() -> None:
+    """The next hour begins with the threshold that the one before has raised by one step."""
+    budget, account = AlarmBudget(), Account()
+    for i in range(50):
+        budget.offer("d", f"run {i}", 3.0, "ticket", 1e9 + i, joint=True)
+    once = budget.account("d").threshold
+    budget.offer("d", "later", 3.0, "ticket", 1e9 + QUIET_SECONDS, joint=True)
+
+    assert once == pytest.approx(account.threshold + ETA, abs=0.01)
+    assert budget.account("d").threshold == pytest.approx(once + ETA, abs=0.01)
+
+
+def test_joint_findings_come_to_the_budget_too() -> None:
+    """Spread over the day they are held to as many hours as others are to alarms."""
+    times = said(AlarmBudget(), 10.0, 400, 3.0, joint=True)
+    late = [at for at in times if at > 1e9 + 300 * DAY_SECONDS]
+
+    assert 0.5 <= len(late) / 100 <= 1.6
+
+
+def test_a_single_alarm_pays_for_itself_beside_joint_ones() -> None:
+    """What was paid for an hour's joint findings pays for no other finding of the same detector."""
+    budget = AlarmBudget()
+    budget.offer("d", "run", 3.0, "ticket", 1e9, joint=True)
+    before = budget.account("d").threshold
+    budget.offer("d", "search", 3.0, "annotation", 1e9 + 1)
+
+    assert budget.account("d").threshold == pytest.approx(before + ETA, abs=0.01)
 
 
 def test_it_is_bounded_and_survives_a_restart() -> None:

@@ -43,8 +43,9 @@ class Agent:
         asked.attempt, asked.deadline_ms = (1, 1000) if held else (0, 0)
         out = self.pipe.send(asked)
         verdicts = [one.verdict for one in out if isinstance(one, Answer)]
-        if not verdicts or verdicts[0].word == "allow":
-            self.pipe.send(answered)
+        if verdicts and verdicts[0].word != "allow":
+            answered.status = "not_run"
+        self.pipe.send(answered)
         said = [one for one in signals(out) if one.detector == "unplanned_step"]
         return (verdicts[0] if verdicts else None), said
 
@@ -54,8 +55,11 @@ class Agent:
             self.begin([FIND, UPDATE])
             for tool in (FIND, FIND, FIND, UPDATE):
                 said += self.call(tool)[1]
-            self.pipe.send(self.told("run.end", status="ok"))
+            self.end()
         return said
+
+    def end(self) -> None:
+        self.pipe.send(self.told("run.end", status="ok"))
 
 
 @pytest.fixture
@@ -131,6 +135,30 @@ def test_who_never_keeps_to_its_plans_is_left_alone() -> None:
         agent.begin([FIND])
         for tool in (FIND, FIND, UPDATE):
             assert agent.call(tool)[1] == []
+        agent.end()
+
+
+def test_what_was_refused_is_no_habit(agent: Agent) -> None:
+    """Who asks often enough for what no plan names is not let through for it."""
+    words = []
+    for _ in range(30):
+        agent.begin([FIND, UPDATE])
+        agent.call(FIND)
+        words += [verdict.word for verdict, _ in (agent.call(MAIL),) if verdict]
+        agent.end()
+
+    assert words == ["needs_approval"] * 30
+
+
+def test_a_plan_that_agents_leave_and_nobody_minds_becomes_usual(agent: Agent) -> None:
+    """What has run teaches: a habit that changed for good is not told for ever."""
+    told = []
+    for _ in range(10):
+        agent.begin([FIND, UPDATE])
+        told.append(len(agent.call(MAIL, held=False)[1]))
+        agent.end()
+
+    assert told[0] == 1 and told[-1] == 0
 
 
 def test_asking_again_is_no_second_call(agent: Agent) -> None:

@@ -69,7 +69,8 @@ class Agent:
 
     def write(self) -> Verdict:
         """A write that waits for its verdict."""
-        event = self.event("tool.request", {"note": 5}, tool=WRITE, call_id=f"c{self.seq}")
+        self.asked = f"c{self.seq}"
+        event = self.event("tool.request", {"note": 5}, tool=WRITE, call_id=self.asked)
         event.attempt, event.deadline_ms = 1, 1000
         (verdict,) = [one.verdict for one in self.pipe.send(event) if isinstance(one, Answer)]
         return verdict
@@ -272,6 +273,22 @@ def test_a_stopped_run_teaches_nothing(agent: Agent) -> None:
     agent.works(1)
 
     assert (stopped, agent.state.progress["refund"].runs) == (before, before + 1)
+
+
+def test_a_refused_run_teaches_nothing(agent: Agent) -> None:
+    """Who goes round again and again, and is held for it each time, is held the last time as well."""
+    agent.works()
+    words, limits = [], []
+    for _ in range(20):
+        agent.goes_round(14)
+        words.append(agent.write().word)
+        agent.say("tool.result", tool=WRITE, call_id=agent.asked, extra={"status": "not_run"})
+        agent.say("run.end", extra={"status": "ok"})
+        agent.begin()
+        limits.append(agent.state.progress["refund"].limit)
+
+    assert words == ["needs_approval"] * 20
+    assert limits == [8] * 20
 
 
 def test_tasks_are_bounded() -> None:

@@ -134,6 +134,19 @@ def test_runs_that_ended_badly_teach_nothing() -> None:
     assert (bad, of_agent(pipe).run_costs["refund"].n) == (0, 1)
 
 
+def test_a_run_that_was_refused_teaches_nothing() -> None:
+    """What dear runs were held for does not become what runs cost."""
+    pipe = Pipe(START)
+    a_run(pipe, 1, 0.001)
+    told = Told(trace_id=trace_id(2))
+    pipe.send(told("run.start", task_type="refund"))
+    for event in answers(told, 4, 1e-3):
+        pipe.send(event)
+    pipe.send(*told.call(9, status="not_run"), told("run.end", status="ok"))
+
+    assert sum(cost.n for cost in of_agent(pipe).run_costs.values()) == 1
+
+
 def test_tasks_beyond_the_first_share_what_is_usual() -> None:
     """An agent that names each run otherwise costs no more state, and still has a baseline."""
     pipe = Pipe(START)
