@@ -70,6 +70,8 @@ class Volume(StatisticalDetector):
 
     def __init__(self, quiet: int = 100) -> None:
         super().__init__(quiet)
+        self.odd = False
+        """Whether the latest call is one too many, however lately an alarm has said so."""
         self._minute = _Buckets(60.0)
         self._five = _Buckets(300.0)
         self._odder = self._minute
@@ -103,7 +105,8 @@ class Volume(StatisticalDetector):
             if found >= score:
                 score, self._odder = found, buckets
         self.score = rounded(min(score, self.bounds[1])) if score and self.warm else 0.0
-        self._decide(self.score >= self.threshold)
+        self.odd = self.score >= self.threshold and self.status == "live"
+        self._decide(self.odd)
         return self.score
 
     def _turn(self, buckets: "_Buckets", place: int) -> None:

@@ -48,6 +48,9 @@ class Budgeting:
         entry = CATALOGUE[finding.detector]
         if entry.evidence_class != "statistical" or finding.event is not None:
             return "said"
+        run = agent.runs.get(step.trace_id)
+        if finding.action == "step-up" and run and run.signals.get(finding.detector) == "step-up":
+            return "muted"  # it is said once a run; what waits for it is told call by call
         budget, now = agent.alarms, self._saying.now
         cost = level(finding.action, finding.severity, told=False)
         said, highest = finding.evidence, DETECTORS[finding.detector].bounds[1]

@@ -25,9 +25,9 @@ def asked(agent: AgentState, step: Step) -> Iterator[Finding]:
         access = agent.file.access(step.tool)
         kind = _of(agent, access)
         kind.update(agent.at)
-        if kind.fires:
+        if kind.fires or (kind.odd and access != "read"):  # in a flood each write waits
             yield _finding(access, kind, access == "read")
-        if kind.score >= kind.threshold and kind.status == "live":
+        if kind.odd:
             return  # the same calls are among all, too
     if total.fires:
         yield _finding(ALL, total, True)

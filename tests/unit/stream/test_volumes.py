@@ -57,8 +57,8 @@ def words(out: list[Output]) -> list[str]:
     return [one.verdict.word for one in out if isinstance(one, Answer)]
 
 
-def test_the_next_write_of_a_flood_waits_for_a_person() -> None:
-    """Within seconds, with what came and what usually does; not one of the usual writes has waited."""
+def test_the_writes_of_a_flood_wait_for_a_person() -> None:
+    """All from some on, told once, with what came and what usually does; none of the usual ones has waited."""
     days = Days()
     out = days.flood("crm.update")
     said, answers = volumes(out), words(out)
@@ -67,8 +67,9 @@ def test_the_next_write_of_a_flood_waits_for_a_person() -> None:
     assert [(one.action, one.severity) for one in said] == [("step-up", "high")]
     assert said[0].at - (START + 420 * 60) <= 30
     assert " `write` calls in " in said[0].sentence
-    assert answers[0] == "allow"
-    assert answers.count("needs_approval") == 1
+    first = answers.index("needs_approval")
+    assert 1 <= first <= 30
+    assert answers[first:] == ["needs_approval"] * (60 - first)
 
 
 def test_a_flood_of_reads_is_annotated_and_no_write_waits() -> None:
