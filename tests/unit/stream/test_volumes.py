@@ -58,7 +58,7 @@ def words(out: list[Output]) -> list[str]:
 
 
 def test_the_writes_of_a_flood_wait_for_a_person() -> None:
-    """All from some on, told once, with what came and what usually does; none of the usual ones has waited."""
+    """All from some on, told once, with what came and what usually does; no usual one has waited."""
     days = Days()
     out = days.flood("crm.update")
     said, answers = volumes(out), words(out)
