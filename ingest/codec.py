@@ -21,6 +21,7 @@ EVENTS, INBOX, TICK, OWNER = b"events", b"inbox", b"tick", b"owner"
 SUMMARIES, SIGNALS, COMMANDS, INCIDENTS = b"summaries", b"signals", b"commands", b"incidents"
 ORDERS = b"orders"  # people's words on wide scopes
 ACKS, REGISTRATIONS, DEAD, VERDICTS = b"acks", b"registrations", b"dead", b"verdicts"
+FILES = b"files"  # versions of agents' files that came into force
 APPROVALS, BASELINES = b"approvals", b"baselines"
 
 DEPTH_MAX = 32  # F10: deeper values are attacks or accidents

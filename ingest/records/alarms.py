@@ -56,6 +56,20 @@ class Acknowledged(msgspec.Struct, tag="ack", gc=False, kw_only=True, omit_defau
     at: float
 
 
+class InForce(msgspec.Struct, tag="in_force", gc=False, kw_only=True, omit_defaults=True):
+    """The control log's line for a version of an agent's file that came into force, with the signed file."""
+
+    src: Src = NO_SRC
+    tenant: str
+    agent_id: str
+    version: int
+    digest: str
+    kid: str
+    sig: bytes
+    payload: bytes
+    at: float  # record time, s
+
+
 class Summary(msgspec.Struct, tag="summary", gc=False, kw_only=True, omit_defaults=True):
     """What detect tells correlate: one trip or alarm of one agent, with its owner's routes."""
 

@@ -28,7 +28,7 @@ from ingest.records import (
     Run,
     Step,
 )
-from ingest.topics import DLQ, INBOX
+from ingest.topics import CONTROL_LOG, DLQ, INBOX
 from stream import sentences
 from stream.agent.agent_cells import Cells
 from stream.agent.agent_state import AgentState, RunState, new_agent
@@ -62,7 +62,7 @@ from stream.partition import Marker, Partition, Snapshot
 from stream.stopping.brake import Brakes
 from stream.stopping.commanding import Commanding
 from stream.stopping.withholding import Withholding
-from tracefuse import wire
+from tracefuse import control, wire
 from tracefuse.control import Command
 from tracefuse.errors import DecodeError
 from tracefuse.signing import CommandVerifier
@@ -175,9 +175,7 @@ class Detect:
                 agent.heard = self.partition.now
                 self._commanding.acknowledged(agent, fact)
             case Registered():
-                refused = registering.take(agent, fact, self.verifier)
-                if refused is not None:
-                    self._saying.signal(agent, None, incident=True, **refused)
+                self._register(agent, fact)
             case Ordered():
                 self._commanding.ordered(agent, fact)
             case Decided():
@@ -188,6 +186,16 @@ class Detect:
                 self._judging.judged(agent, fact)
             case Prior():
                 inheriting.take(agent, fact)
+
+    def _register(self, agent: AgentState, fact: Registered) -> None:
+        before = agent.file.digest if agent.registered else ""
+        refused = registering.take(agent, fact, self.verifier)
+        if refused is not None:
+            self._saying.signal(agent, None, incident=True, **refused)
+        elif agent.file.digest != before:
+            line = registering.in_force(agent, fact, self._saying.take(), self.partition.now)
+            scope = control.agent_scope(agent.tenant, agent.agent_id)
+            self._saying.put(Line(CONTROL_LOG, scope, codec.FILES, codec.encode(line)))
 
     # -- steps and runs --------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import msgspec
 from ingest import codec
 from ingest.agent_check import sense, spelt
 from ingest.agent_file import AgentFile
-from ingest.records import Registered
+from ingest.records import InForce, Registered, Src
 from stream import sentences
 from stream.detect.granting import environment
 from tracefuse import wire
@@ -76,6 +76,14 @@ def unearned(before: AgentFile | None, after: AgentFile) -> str:
 def same_version(before: AgentFile, after: AgentFile) -> bool:
     """Whether a version would change under its number: an old record of it could then be played again."""
     return before.version == after.version and before.digest != after.digest
+
+
+def in_force(agent: "AgentState", fact: Registered, src: Src, now: float) -> InForce:
+    """What the control log says of a version that has just come into force."""
+    return InForce(
+        src=src, tenant=agent.tenant, agent_id=agent.agent_id, version=agent.file.version,
+        digest=agent.file.digest, kid=fact.kid, sig=fact.sig, payload=fact.payload, at=round(now, 3),
+    )  # fmt: skip
 
 
 def take(agent: "AgentState", fact: Registered, verifier: CommandVerifier) -> dict[str, Any] | None:

@@ -200,6 +200,13 @@ _LOGGED = (
     | _milliseconds("at")
 )  # fmt: skip
 
+_FILES = (
+    _same("tenant", "agent_id", "digest", "kid")
+    | _whole("version")
+    | _milliseconds("at")
+    | {"sig": lambda items: [item.sig.hex() for item in items]}
+)
+
 _NOTED = (
     _same(
         "record", "approval_id", "tenant", "agent_id", "trace_id", "call_id", "tool", "args_hash",
@@ -217,6 +224,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
     "steps": _STEPS,
     "signals": _SIGNALS,
     "control_log": _LOGGED,
+    "agent_files": _FILES,
     "incidents": _INCIDENTS,
     "verdicts": _VERDICTS,
     "approvals": _NOTED,
@@ -257,6 +265,7 @@ _PLACES: dict[str, dict[str, Place]] = {
     "steps": _KAFKA | _SRC,
     "signals": _KAFKA | _SRC,
     "control_log": _KAFKA | _SRC | _RAW,
+    "agent_files": _KAFKA | _SRC | _RAW,
     "incidents": _KAFKA | _SRC | _RAW,
     "verdicts": _KAFKA | _SRC | _RAW,
     "approvals": _KAFKA | _SRC | _RAW,

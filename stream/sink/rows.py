@@ -16,6 +16,7 @@ from ingest.records import (
     DeadLetter,
     Incident,
     IncidentLabel,
+    InForce,
     Label,
     Outcome,
     Sampled,
@@ -49,6 +50,8 @@ TABLES = {
     INCIDENTS: "incidents", VERDICTS: "verdicts", APPROVALS: "approvals", DLQ: "dead_letters",
     QUARANTINE: "dead_letters",
 }  # fmt: skip
+# A second table of a topic, for what has other columns or is kept longer.
+SECOND = {EVENTS: "events_raw", CONTROL_LOG: "agent_files"}
 # Rows of these carry `_src_*`; what is not above the highest one is a repeat.
 DERIVED = frozenset(TABLES.values()) - {"events"}
 
@@ -65,7 +68,7 @@ class Future(NamedTuple):
     agent_id: str
 
 
-Item = Event | Future | Step | Signal | Logged | Incident | Told | Noted | DeadLetter
+Item = Event | Future | Step | Signal | Logged | InForce | Incident | Told | Noted | DeadLetter
 
 
 class Row(NamedTuple):
@@ -176,6 +179,20 @@ def _command(_: int, headers: wire.Headers, value: bytes, __: bytes) -> Iterator
     yield Row("control_log", commanded(command, *proof), value, 0)
 
 
+_file = msgspec.json.Decoder(InForce).decode
+
+
+def _files(_: int, __: wire.Headers, value: bytes, ___: bytes) -> Iterator[Read]:
+    """Files as they were signed: `raw` is the payload, so that its proof can be checked."""
+    for idx, line in enumerate(codec.lines(value)):
+        try:
+            found = _file(line)
+        except UNREADABLE:
+            yield Skip("malformed")
+            continue
+        yield Row(SECOND[CONTROL_LOG], found, found.payload, idx)
+
+
 def _verdicts(_: int, __: wire.Headers, value: bytes, master: bytes) -> Iterator[Read]:
     for idx, line in enumerate(codec.lines(value)):
         try:
@@ -193,6 +210,7 @@ _READERS: dict[tuple[str, bytes], Reader] = {
     (SIGNALS, codec.SIGNALS): _lines("signals", Signal),
     (CONTROL_LOG, codec.COMMANDS): _command,
     (CONTROL_LOG, codec.ACKS): _lines("control_log", Acknowledged, acknowledged),
+    (CONTROL_LOG, codec.FILES): _files,
     (INCIDENTS, codec.INCIDENTS): _lines("incidents", Incident),
     (VERDICTS, codec.VERDICTS): _verdicts,
     (APPROVALS, codec.APPROVALS): _lines(

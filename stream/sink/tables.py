@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from ingest.settings import Settings
 from stream.sink.columns import Block, names
 from stream.sink.intake import Stored
-from stream.sink.rows import DERIVED, TABLES
+from stream.sink.rows import DERIVED, SECOND, TABLES
 from tracefuse.errors import ConfigError
 from tracefuse.events import Event
 
@@ -96,7 +96,7 @@ class Tables:
 
     def stored(self, topic: str, partitions: Sequence[int]) -> dict[int, Stored]:
         """What is held of these partitions of a topic."""
-        tables = [TABLES[topic], *(["events_raw"] if TABLES[topic] == "events" else [])]
+        tables = [TABLES[topic], *([SECOND[topic]] if topic in SECOND else [])]
         offsets: dict[int, dict[str, int]] = {partition: {} for partition in partitions}
         for table in tables:
             for partition, offset in self._offsets(table, topic, partitions).items():
@@ -174,7 +174,7 @@ def _checked(client: Client) -> dict[str, dict[str, str]]:
     types: dict[str, dict[str, str]] = {}
     for table, name, kind in client.query(_TYPES).result_rows:
         types.setdefault(table, {})[name] = kind
-    for table in (*TABLES.values(), "events_raw"):
+    for table in (*TABLES.values(), *SECOND.values()):
         if set(types.get(table, ())) != set(names(table)):
             raise ConfigError(
                 f"table {table} of ClickHouse has other columns than this version: run the migrations"

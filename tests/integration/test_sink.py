@@ -17,6 +17,7 @@ from ingest.records import (
     Acknowledged,
     DeadLetter,
     Incident,
+    InForce,
     Run,
     Sampled,
     Signal,
@@ -222,6 +223,9 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
     letter = DeadLetter(
         topic=EVENTS, partition=0, offset=0, line=0, reason="malformed", sha256="0", raw=b"\xff"
     )
+    in_force = InForce(
+        version=3, digest="d", kid="registry/1", sig=b"\1", payload=b"{}", at=1.0, **who
+    )
     verdict = Verdict(call_id="c", attempt=1, trace_id=TRACE, boot_id="b", word="deny", **who)
     sampled = Sampled(trace_id=TRACE, call_id="c", tool="t", at=1.0, **who)
     inbox = codec.envelope([codec.encode(run), codec.encode(step)])
@@ -233,6 +237,7 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
         await put(settings, SIGNALS, codec.SIGNALS, codec.encode(signal))
         await put(settings, CONTROL_LOG, codec.COMMANDS, control.encode(command))
         await put(settings, CONTROL_LOG, codec.ACKS, codec.encode(ack))
+        await put(settings, CONTROL_LOG, codec.FILES, codec.encode(in_force))
         await put(settings, INCIDENTS, codec.INCIDENTS, codec.encode(incident))
         await put(settings, APPROVALS, codec.APPROVALS, codec.encode(sampled))
         line = sealed(held, verdict)
@@ -246,6 +251,7 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
             for table in ("steps", "signals", "incidents", "verdicts", "approvals", "events_raw"):
                 await until(partial(count, db, table=table), 60, task)
             await until(lambda: count(db, table="control_log") == 2, 60, task)
+            await until(lambda: count(db, table="agent_files") == 1, 60, task)
         async with sinking(settings, held) as task:  # its marks come from ClickHouse
             await put(settings, INBOX, codec.INBOX, inbox)
             newer = Step(
@@ -259,6 +265,7 @@ def test_every_topic_has_its_table(settings: Settings, held: Keys, db: Client) -
 
     assert count(db, table="steps") == 2
     assert db.query("SELECT DISTINCT raw_base64 FROM dead_letters").result_rows == [("/w==",)]
+    assert db.query("SELECT version, raw FROM agent_files").result_rows == [(3, "{}")]
     assert db.query("SELECT record FROM control_log ORDER BY _offset").result_rows == [
         ("command",), ("ack",),
     ]  # fmt: skip

@@ -34,7 +34,7 @@ def client(store: Store, database: str) -> Iterator[Client]:
 def empty(client: Client) -> None:
     """Tables of this file's own database, empty before each test."""
     for table in (
-        "events", "steps", "signals", "control_log", "incidents", "verdicts", "approvals"
+        "events", "steps", "signals", "control_log", "incidents", "verdicts", "approvals", "agent_files"
     ):  # fmt: skip
         client.command(f"TRUNCATE TABLE {table}")
 
@@ -424,6 +424,31 @@ def test_an_alarm_keeps_its_reasons(client: Client) -> None:
     insert(client, "signals", WHO | {"signal_id": "s1"} | said)
 
     assert read(client, "SELECT why, owasp, atlas FROM signals") == [said]
+
+
+def test_which_file_was_in_force_when(client: Client) -> None:
+    """Each version until the next one of its agent; a row that was written twice counts once."""
+    raw = '{"agent":"refunds","grants":[{"what":"prod","by":"Ann"}]}'
+    for version, hours in ((1, 5), (2, 3), (2, 3), (3, 1)):
+        row = {
+            "version": version,
+            "digest": f"d{version}",
+            "at": NOW - timedelta(hours=hours),
+            "raw": raw,
+        }
+        insert(client, "agent_files", {"tenant": "acme", "agent_id": "refunds", **row})
+    insert(client, "agent_files", {"tenant": "acme", "agent_id": "other", "version": 7, "at": NOW})
+    asked = """
+        SELECT version, grants FROM file_versions
+        WHERE tenant = 'acme' AND agent_id = 'refunds' AND since <= {t:DateTime64} AND until > {t:DateTime64}
+    """
+
+    in_force = {
+        hours: [row["version"] for row in read(client, asked, t=NOW - timedelta(hours=hours))]
+        for hours in (6, 4, 2, 0)
+    }
+    assert in_force == {6: [], 4: [1], 2: [2], 0: [3]}
+    assert "Ann" in read(client, asked, t=NOW)[0]["grants"]
 
 
 def test_probes_show_how_they_went(client: Client) -> None:

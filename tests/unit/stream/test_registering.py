@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from ingest.agent_file import Gate, Grant
+from ingest.records import InForce as InForceLine
 from ingest.records import Registered, Signal
 from ingest.registry import AgentFile
+from ingest.topics import CONTROL_LOG
 from stream.agent.agent_state import new_agent
 from stream.detect import registering
 from stream.detect.granting import environment
@@ -22,6 +24,7 @@ from tests.pipe import (
     Told,
     commands,
     file,
+    found,
     registered,
     signals,
     summaries,
@@ -86,11 +89,14 @@ FORGED = {
 
 
 def test_a_signed_version_comes_into_force_with_its_record() -> None:
-    """The next event is judged by it, and nothing else is said."""
+    """The next event is judged by it, and the control log keeps the signed file."""
     pipe = InForce()
 
     assert pipe.stops_at(2.0)
-    assert pipe.tell(GOOD) == []
+    said: list[InForceLine] = found(pipe.tell(GOOD), CONTROL_LOG, InForceLine)
+    [line] = said
+    assert (line.version, line.digest, line.payload) == (9, pipe.file.digest, GOOD.payload)
+    assert opened(f"{TENANT}/{AGENT}", line.kid, line.sig, line.payload, VERIFIER) == pipe.file
     assert pipe.file.version == 9
     assert not pipe.stops_at(2.0)
 
@@ -159,15 +165,15 @@ def test_the_worker_refuses_what_nobody_granted(monkeypatch: pytest.MonkeyPatch)
     assert pipe.file == before
     assert "it adds prod, and nobody has granted that" in signal.sentence
     monkeypatch.setattr(registering, "unearned", lambda before, after: "")
-    assert pipe.tell(wide) == []
+    assert signals(pipe.tell(wide)) == []
     assert pipe.file.granted == ("prod",)
 
 
 def test_the_same_version_again_is_harmless() -> None:
-    """A publication that was cut short is repeated."""
+    """A publication that was cut short is repeated; it came into force once."""
     pipe = InForce()
 
-    assert [pipe.tell(GOOD), pipe.tell(GOOD)] == [[], []]
+    assert [len(pipe.tell(GOOD)), pipe.tell(GOOD)] == [1, []]
     assert pipe.file.version == 9
 
 

@@ -12,6 +12,7 @@ from ingest.records import (
     DeadLetter,
     Incident,
     IncidentLabel,
+    InForce,
     Label,
     Loop,
     Outcome,
@@ -246,6 +247,23 @@ def test_a_command_keeps_its_proof() -> None:
     assert (got["trace_id"], got["rule"], got["evidence"]) == ([TRACE], ["exact_loop"], [("e1",)])
     assert (got["term"], got["epoch"], got["issued_at"]) == ([9], [3], [17])
     assert got["_src_offset"] == [100]
+
+
+def test_a_file_keeps_its_proof() -> None:
+    """Key id, signature and signed bytes, in a table of its own; what can't be read is counted."""
+    line = InForce(
+        src=SRC, tenant=TENANT, agent_id=AGENT, version=4, digest="d4", kid="registry/1", sig=b"\1\2",
+        payload=b'{"agent":"refunds"}', at=17.5,
+    )  # fmt: skip
+    headers = [(wire.KIND, codec.FILES)]
+    found = list(read(CONTROL_LOG, 0, headers, codec.encode(line), MASTER))
+    got = columns(found, CONTROL_LOG)
+
+    assert found[0].table == "agent_files"  # type: ignore[union-attr]
+    assert (got["raw"], got["sig"], got["kid"]) == ([line.payload], ["0102"], ["registry/1"])
+    assert (got["version"], got["digest"], got["at"]) == ([4], ["d4"], [17_500])
+    assert got["_src_offset"] == [100]
+    assert list(read(CONTROL_LOG, 0, headers, b"{", MASTER)) == [Skip("malformed")]
 
 
 def test_a_command_of_two_people_keeps_both_proofs() -> None:
