@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from ingest.agent_file import AgentFile
 
@@ -17,7 +18,24 @@ def written(agent: AgentFile) -> str:
     >>> written(AgentFile("refunds", tenant="acme"))
     'agent = "refunds"\ntenant = "acme"\n'
     """
-    return "\n".join(_table(msgspec.to_builtins(agent), "")) + "\n"
+    return "\n".join(_table(_plain(agent), "")) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Plain values, without what equals its default: msgspec leaves out only what is the default itself."""
+    if isinstance(value, msgspec.Struct):
+        known = [(field, getattr(value, field.name)) for field in structs.fields(value)]
+        return {field.name: _plain(one) for field, one in known if one != _default(field)}
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _default(field: structs.FieldInfo) -> Any:
+    made = field.default_factory
+    return field.default if made is msgspec.NODEFAULT else made()
 
 
 def _table(table: dict[str, Any], name: str) -> list[str]:

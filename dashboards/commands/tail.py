@@ -108,6 +108,8 @@ def _text(what: str, at_ms: int, line: dict[str, Any]) -> str:
         for name in ("name", "phase", "action", "tool", "state", "status", "error_type", "detector")
         if line.get(name)
     ]
+    if line.get("type") == "in_force":
+        said.append(f"version {line.get('version')} of the agent's file is in force")
     reason = line.get("reason") or {}
     said += [str(line.get("sentence") or line.get("title") or "") or str(reason.get("text", ""))]
     return f"{clock(at_ms * 1000)}  {what:<9}  {who:<32}  {'  '.join(filter(None, said))}"

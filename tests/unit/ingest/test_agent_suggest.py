@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ingest.agent_check import sense
 from ingest.agent_diff import changes
 from ingest.agent_file import AgentFile
+from ingest.agent_parts import Tool
 from ingest.agent_suggest import Minute, RunUse, Suggestion, ToolUse, suggest
 from ingest.agent_toml import written
 from ingest.registry import parse
@@ -179,3 +180,12 @@ def test_every_suggestion_is_a_file_that_could_be_published(
         listed = {f"may now call `{use.tool}` (write)" for use in uses}
         wider = {c.words for c in changes(current, made) if c.effect == "wider"}
         assert {words for words in wider - listed if words.startswith("may")} == set()
+
+
+def test_what_is_nothing_is_not_written() -> None:
+    """A cap of 0 is none; written down it reads like a tool that may cost nothing."""
+    agent = AgentFile("refunds", tools={"crm.find": Tool(max_usd=float("0"), latency_ms=12.0)})
+    text = written(agent)
+
+    assert "latency_ms = 12.0" in text
+    assert "max_usd" not in text
