@@ -13,6 +13,9 @@ from detectors.moving import Moving
 _CLIP = 5.0  # standard deviations; what is further out teaches no more than this
 _SPREAD_MIN = 0.25  # so that one rare flag isn't 6 deviations and drowns a tenfold cost
 _VARIANCE_MIN = _SPREAD_MIN**2
+# Seconds by which a machine that is shared delays a call now and then: shorter times are alike. By the
+# millisecond, a call of 3 ms that took 30 was as odd as ten times the cost.
+_JITTER_S = 0.03
 _FEATURES_MAX = 12  # state must stay bounded whatever names come in
 _FEATURE_WARM = 100  # values before a feature has a say; at 30 a spread comes out a third too small
 _SCORES = 1000  # above all of so many: one in a thousand
@@ -29,7 +32,7 @@ def step_features(
     >>> round(features["cost_per_token"], 3), features["write"]
     (1.203, 1.0)
     """
-    duration = log1p(max(duration_seconds, 0.0) * 1e3)
+    duration = log1p(max(duration_seconds, 0.0) / _JITTER_S)
     # A call of a tool has none, and none is not a small amount.
     if not (tokens > 0 or cost_usd > 0):
         return {"duration": duration, "failed": float(failed), "write": float(write)}

@@ -316,8 +316,7 @@ class AgentState:
         """How steps of one action usually are: between a tool's call and a model's lie two worlds."""
         known = self.vectors.get(action)
         if known is None:
-            # Its pauses are the alarm budget's: one within the detector would hide what is far odder.
-            known = self.vectors[action] = StepVector(quiet=0)
+            known = self.vectors[action] = StepVector()
         return known
 
     def bundle(self, name: str) -> BundleState:

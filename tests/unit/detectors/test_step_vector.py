@@ -156,3 +156,16 @@ def test_garbage_in_the_step_gives_finite_features() -> None:
     """Negative claims count as nothing."""
 
     assert set(step_features(-1.0, -2.0, -3, False, False).values()) == {0.0}
+
+
+def test_a_machine_that_stalls_for_a_moment_is_no_odd_step() -> None:
+    """A call of 3 ms that takes 30 is like the others; one of a second that takes ten is not."""
+    rng, scores = random.Random(7), dict[float, float]()
+    for seconds in (0.003, 1.0):
+        vector = StepVector()
+        for _ in range(300):
+            vector.update(step_features(seconds * rng.uniform(0.9, 1.1), 0.003, 1000, False, False))
+        scores[seconds] = vector.update(step_features(seconds * 10, 0.003, 1000, False, False))
+
+    assert scores[0.003] < 3 / (1 + 3)  # three deviations
+    assert scores[1.0] > 5 / (1 + 5)
