@@ -161,6 +161,7 @@ class AlarmBudget:
             account.threshold = rounded(min(max(fair, START), START_MAX))
         self._fade(account, self.target(detector, level), now)
         account.heard += 1
+        begins = not joint or account.turned(now)
         key = f"{detector}/{pattern[:_PATTERN_CHARACTERS]}"
         episode = self.episodes.get(key)
         if episode is not None and now < episode.since + QUIET_SECONDS:
@@ -171,14 +172,13 @@ class AlarmBudget:
             rarity = episode.highest = max(rarity, crowd)
             beyond = episode.said
         else:
-            if not joint or account.turned(now):
-                account.offered += 1
+            account.offered += begins
             episode, beyond = self._begin(key, now, rarity), False
         # Beyond the clip all are alike, and the threshold may pass it by one step: so a budget holds
         # the detector that is sure of everything, too.
         bar = account.bar if joint else account.threshold
         if not beyond and min(rarity, HIGHEST) <= bar:
-            account.muted += 1
+            account.muted += begins
             return "muted"
         episode.said = True
         account.charge(joint)

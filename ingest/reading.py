@@ -31,15 +31,22 @@ async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 async def whole(
-    bootstrap: str, topic: str, partitions: int | Sequence[int]
+    bootstrap: str, topic: str, partitions: int | Sequence[int], since_ms: int = 0
 ) -> AsyncIterator[ConsumerRecord]:
-    """Every record that these partitions hold now (a number: the first so many), each in its order."""
+    """Every record that these partitions hold now (a number: the first so many), each in its order.
+
+    With `since_ms`, only those that the broker took then (ms UTC) or later.
+    """
     numbers = range(partitions) if isinstance(partitions, int) else partitions
     places = [TopicPartition(topic, number) for number in numbers]
     async with reader(bootstrap) as consumer:
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
         await consumer.seek_to_beginning(*places)
+        if since_ms:
+            found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
+            for place, first in found.items():
+                consumer.seek(place, ends[place] if first is None else first.offset)
         while any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for record in records:

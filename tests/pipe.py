@@ -167,8 +167,7 @@ class Pipe:
     Examples
     --------
     >>> pipe, refunds = Pipe(), Told()
-    >>> pipe.tell(registered())
-    []
+    >>> _ = pipe.tell(registered())
     >>> told = [pipe.send(*refunds.same()) for _ in range(4)]
     >>> [[command.state for command in commands(out)] for out in told]
     [[], [], [], ['open']]

@@ -24,6 +24,10 @@ from tracefuse.errors import TracefuseError
 SEND_SECONDS = 10.0
 # One hop through a worker takes 0.1 s; a restart of one a few seconds.
 ANSWER_SECONDS = 15.0
+CLOCKS_SECONDS = 60.0  # by which this clock and the broker's may differ
+# No request waits for longer than a week (`Expiry` in `ingest/agent_parts.py`); the log holds half a year.
+WAITS_SECONDS = 604_800.0 + CLOCKS_SECONDS
+MICRO = 1_000_000
 _decode = msgspec.json.Decoder(Wanted | Outcome).decode
 
 
@@ -35,11 +39,14 @@ class NotTaken(TracefuseError):
     """The answer did not count, or no worker has taken it yet. To the person: the text says which."""
 
 
-async def records(settings: Settings) -> tuple[dict[str, Wanted], dict[str, Outcome]]:
-    """All requests and all outcomes that the log holds, by approval id."""
+async def records(
+    settings: Settings, seconds: float = WAITS_SECONDS
+) -> tuple[dict[str, Wanted], dict[str, Outcome]]:
+    """Requests and outcomes of the last so many seconds, by approval id."""
     asked: dict[str, Wanted] = {}
     ended: dict[str, Outcome] = {}
-    async for record in whole(settings.bootstrap, APPROVALS, PARTITIONS):
+    since_ms = int((now_us() / MICRO - seconds) * 1000)
+    async for record in whole(settings.bootstrap, APPROVALS, PARTITIONS, since_ms):
         for line in codec.lines(record.value):
             _take(line, asked, ended)
     return asked, ended
@@ -120,7 +127,7 @@ async def _send(settings: Settings, fact: Decided) -> None:
 async def _taken(settings: Settings, approval_id: str) -> Outcome:
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
-        _, ended = await records(settings)
+        _, ended = await records(settings, ANSWER_SECONDS + CLOCKS_SECONDS)
         if approval_id in ended:
             return ended[approval_id]
         await asyncio.sleep(0.2)

@@ -35,7 +35,8 @@ def client(store: Store, database: str) -> Iterator[Client]:
 @pytest.mark.parametrize("query", QUERIES)
 def test_it_is_answered(query: str, client: Client) -> None:
     """Tables, views and columns have these names."""
-    client.query(query, parameters={"i": "inc-0.0", "t": "0" * 32})
+    asked = {"i": "inc-0.0", "t": "0" * 32, "a": "refunds", "at": "2026-11-20 14:02:00"}
+    client.query(query, parameters=asked)
 
 
 def test_there_are_some() -> None:
