@@ -193,7 +193,7 @@ class Detect:
         if refused is not None:
             self._saying.signal(agent, None, incident=True, **refused)
         elif agent.file.digest != before:
-            line = registering.in_force(agent, fact, self._saying.take(), self.partition.now)
+            line = registering.log_line(agent, fact, self._saying.take(), self.partition.now)
             scope = control.agent_scope(agent.tenant, agent.agent_id)
             self._saying.put(Line(CONTROL_LOG, scope, codec.FILES, codec.encode(line)))
 

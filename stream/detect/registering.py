@@ -78,7 +78,7 @@ def same_version(before: AgentFile, after: AgentFile) -> bool:
     return before.version == after.version and before.digest != after.digest
 
 
-def in_force(agent: "AgentState", fact: Registered, src: Src, now: float) -> InForce:
+def log_line(agent: "AgentState", fact: Registered, src: Src, now: float) -> InForce:
     """What the control log says of a version that has just come into force."""
     return InForce(
         src=src, tenant=agent.tenant, agent_id=agent.agent_id, version=agent.file.version,

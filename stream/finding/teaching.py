@@ -1,4 +1,7 @@
-"""Which ended runs are examples of what is normal, for all that learns habits from runs. Pure.
+"""Which ended runs are examples of what is normal. Pure.
+
+Asked for what runs do, in which order, how they keep to plans, get on and what they cost. `unsure` needs runs
+that ended badly, too, and `triggering` what was asked for, whatever became of it: both judge by themselves.
 
 What made a call wait, and was refused for it, must not become usual by having been asked for: whoever tries
 often enough would be let through. What a person approved has run, so it teaches.

@@ -27,7 +27,6 @@ ANSWER_SECONDS = 15.0
 CLOCKS_SECONDS = 60.0  # by which this clock and the broker's may differ
 # No request waits for longer than a week (`Expiry` in `ingest/agent_parts.py`); the log holds half a year.
 WAITS_SECONDS = 604_800.0 + CLOCKS_SECONDS
-MICRO = 1_000_000
 _decode = msgspec.json.Decoder(Wanted | Outcome).decode
 
 
@@ -45,7 +44,7 @@ async def records(
     """Requests and outcomes of the last so many seconds, by approval id."""
     asked: dict[str, Wanted] = {}
     ended: dict[str, Outcome] = {}
-    since_ms = int((now_us() / MICRO - seconds) * 1000)
+    since_ms = now_us() // 1000 - int(seconds * 1000)
     async for record in whole(settings.bootstrap, APPROVALS, PARTITIONS, since_ms):
         for line in codec.lines(record.value):
             _take(line, asked, ended)

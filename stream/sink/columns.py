@@ -204,7 +204,10 @@ _FILES = (
     _same("tenant", "agent_id", "digest", "kid")
     | _whole("version")
     | _milliseconds("at")
-    | {"sig": lambda items: [item.sig.hex() for item in items]}
+    | {
+        "sig": lambda items: [item.sig.hex() for item in items],
+        "raw": lambda items: [item.payload for item in items],  # what the signature is over
+    }
 )
 
 _NOTED = (
@@ -265,7 +268,7 @@ _PLACES: dict[str, dict[str, Place]] = {
     "steps": _KAFKA | _SRC,
     "signals": _KAFKA | _SRC,
     "control_log": _KAFKA | _SRC | _RAW,
-    "agent_files": _KAFKA | _SRC | _RAW,
+    "agent_files": _KAFKA | _SRC,
     "incidents": _KAFKA | _SRC | _RAW,
     "verdicts": _KAFKA | _SRC | _RAW,
     "approvals": _KAFKA | _SRC | _RAW,

@@ -50,7 +50,8 @@ TABLES = {
     INCIDENTS: "incidents", VERDICTS: "verdicts", APPROVALS: "approvals", DLQ: "dead_letters",
     QUARANTINE: "dead_letters",
 }  # fmt: skip
-# A second table of a topic, for what has other columns or is kept longer.
+# A second table of a topic, for what has other columns or is kept longer. Repeats are dropped by offset
+# alone, so what a worker says twice stands there twice, and views show it once.
 SECOND = {EVENTS: "events_raw", CONTROL_LOG: "agent_files"}
 # Rows of these carry `_src_*`; what is not above the highest one is a repeat.
 DERIVED = frozenset(TABLES.values()) - {"events"}
@@ -179,20 +180,6 @@ def _command(_: int, headers: wire.Headers, value: bytes, __: bytes) -> Iterator
     yield Row("control_log", commanded(command, *proof), value, 0)
 
 
-_file = msgspec.json.Decoder(InForce).decode
-
-
-def _files(_: int, __: wire.Headers, value: bytes, ___: bytes) -> Iterator[Read]:
-    """Files as they were signed: `raw` is the payload, so that its proof can be checked."""
-    for idx, line in enumerate(codec.lines(value)):
-        try:
-            found = _file(line)
-        except UNREADABLE:
-            yield Skip("malformed")
-            continue
-        yield Row(SECOND[CONTROL_LOG], found, found.payload, idx)
-
-
 def _verdicts(_: int, __: wire.Headers, value: bytes, master: bytes) -> Iterator[Read]:
     for idx, line in enumerate(codec.lines(value)):
         try:
@@ -210,7 +197,7 @@ _READERS: dict[tuple[str, bytes], Reader] = {
     (SIGNALS, codec.SIGNALS): _lines("signals", Signal),
     (CONTROL_LOG, codec.COMMANDS): _command,
     (CONTROL_LOG, codec.ACKS): _lines("control_log", Acknowledged, acknowledged),
-    (CONTROL_LOG, codec.FILES): _files,
+    (CONTROL_LOG, codec.FILES): _lines("agent_files", InForce),
     (INCIDENTS, codec.INCIDENTS): _lines("incidents", Incident),
     (VERDICTS, codec.VERDICTS): _verdicts,
     (APPROVALS, codec.APPROVALS): _lines(

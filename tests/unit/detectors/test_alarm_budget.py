@@ -159,6 +159,17 @@ def test_joint_findings_raise_the_threshold_once_an_hour() -> None:
     assert budget.account("d").threshold == pytest.approx(once + ETA, abs=0.01)
 
 
+def test_joint_findings_are_let_through_after_half_a_day_at_the_earliest() -> None:
+    """What is just rare enough, hour after hour, and nobody judges."""
+    budget = AlarmBudget()
+    words = [
+        budget.offer("d", f"run {n}", 3.0, "ticket", 1e9 + n * QUIET_SECONDS / 10, joint=True)
+        for n in range(240)
+    ]
+
+    assert words.index("muted") >= 120
+
+
 def test_joint_findings_come_to_the_budget_too() -> None:
     """Spread over the day they are held to as many hours as others are to alarms."""
     times = said(AlarmBudget(), 10.0, 400, 3.0, joint=True)

@@ -1,11 +1,12 @@
 """How much an agent does: the law of its own counts, by the hour, which nobody teaches by flooding it."""
 
 import random
-from math import exp, inf, lgamma, log, log10, sin, tau
+from math import exp, floor, inf, lgamma, log, log10, sin, tau
 
 import pytest
 
 from detectors import Volume, volume
+from detectors.volume import _CLIP, _FAR, _NEAR, _Buckets
 
 DAY, HOUR, MINUTE = 86_400.0, 3600.0, 60.0
 MONDAY = 4 * DAY  # the first day of record time is a Thursday
@@ -174,3 +175,18 @@ def test_time_that_falls_back_counts_as_now() -> None:
     usual.update(MONDAY, 4)
 
     assert usual._minute.recent == 7
+
+
+@pytest.mark.parametrize("mean", [0.5, 1.0, 3.0, 20.0, 150.0])
+@pytest.mark.parametrize("wide", [0.01, 0.2, 1.0, 5.0])
+def test_the_tail_is_not_asked_for_only_where_nothing_is_rare(mean: float, wide: float) -> None:
+    """Whatever the law: what is that near the mean teaches in full, and what is so far is no alarm yet."""
+    buckets = _Buckets(60.0)
+    buckets._mean.value, buckets._moment.value = mean, mean**2 * (1 + wide)
+    buckets.busy = buckets._mean.memory
+    buckets.open(1, 1.0, 1.0)
+    near = floor(buckets._upper + _NEAR * buckets._deviation)
+    far = floor(buckets._upper + _FAR * buckets._deviation)
+
+    assert buckets._bound(near) <= _CLIP
+    assert buckets._bound(far) < Volume.threshold
