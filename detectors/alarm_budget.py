@@ -163,17 +163,21 @@ class AlarmBudget:
         account.heard += 1
         begins = not joint or account.turned(now)
         key = f"{detector}/{pattern[:_PATTERN_CHARACTERS]}"
-        episode = self.episodes.get(key)
-        if episode is not None and now < episode.since + QUIET_SECONDS:
+        episode = self._lasting(key, now)
+        beyond = False
+        if episode is None:
+            account.offered += begins
+            episode = self._begin(key, now, rarity)
+        elif joint and not episode.said:
+            # What was too usual to let its own call wait excuses none of the next ones.
+            episode.highest = max(rarity, episode.highest)
+        else:
             crowd = 0.0 if episode.crowded else _crowd(episode, account, now)
             if max(rarity, crowd) < episode.highest + BEYOND:
                 return "muted"
             episode.crowded |= crowd > rarity
             rarity = episode.highest = max(rarity, crowd)
             beyond = episode.said
-        else:
-            account.offered += begins
-            episode, beyond = self._begin(key, now, rarity), False
         # Beyond the clip all are alike, and the threshold may pass it by one step: so a budget holds
         # the detector that is sure of everything, too.
         bar = account.bar if joint else account.threshold
@@ -234,6 +238,10 @@ class AlarmBudget:
         account.heard *= left
         account.offered *= left
         account.muted *= left
+
+    def _lasting(self, key: str, now: float) -> Episode | None:
+        episode = self.episodes.get(key)
+        return episode if episode is not None and now < episode.since + QUIET_SECONDS else None
 
     def _begin(self, key: str, now: float, rarity: float) -> Episode:
         self.episodes.pop(key, None)

@@ -1,7 +1,7 @@
 """Creates the topics of the catalogue: before the first event, and harmless on every later start.
 
 Partition counts are fixed for ever, since another count would move keys to other owners; a topic that
-has another one is refused, never changed.
+has another one is refused. Only what agents listen to may grow, since nobody owns a part of it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from ingest.growing import grow
 from ingest.settings import Settings
 from ingest.topics import TOPICS, Topic
 from tracefuse.errors import ConfigError
@@ -34,8 +35,12 @@ async def provision(settings: Settings, topics: Iterable[Topic] = TOPICS.values(
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
     try:
         await admin.start()
-        missing = _missing(wanted, await partition_counts(admin))
+        known = await partition_counts(admin)
+        missing = _missing(wanted, known)
         created = await _create(admin, missing, settings.replication)
+        for topic in wanted:
+            if known.get(topic.name, topic.partitions) < topic.partitions:
+                await grow(admin, settings.bootstrap, topic)
         if len(created) < len(missing):  # somebody was faster, perhaps with other counts
             _missing(wanted, await partition_counts(admin))
     except KafkaError as error:
@@ -92,7 +97,7 @@ for ever, so use another cluster or move the data to a new topic
     """
     for topic in wanted:
         count = known.get(topic.name, topic.partitions)
-        if count != topic.partitions:
+        if count != topic.partitions and not (topic.grows and count < topic.partitions):
             raise ConfigError(
                 f"topic {topic.name} has {count} partitions, not {topic.partitions}: counts are"
                 " fixed for ever, so use another cluster or move the data to a new topic"

@@ -1,8 +1,16 @@
-"""Every topic: its name, policy, and who writes into it. Counts are fixed for ever."""
+"""Every topic: its name, policy, and who writes into it. Counts are fixed for ever, but where nobody owns."""
 
 from dataclasses import dataclass
 
-from tracefuse.wire import CONTROL, EVENTS, PARTITIONS, REGISTRY, VERDICTS
+from tracefuse.wire import (
+    CONTROL,
+    EVENTS,
+    PARTITIONS,
+    REGISTRY,
+    VERDICT_PARTITIONS,
+    VERDICTS,
+    WIDE_PARTITION,
+)
 
 INBOX = "agent.inbox.v1"
 FLEET = "agent.fleet.v1"
@@ -20,11 +28,15 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. ``retention_days`` 0 means compacted."""
+    """One topic. ``retention_days`` 0 means compacted.
+
+    Agents listen to a part of one that ``grows``, and nobody owns a partition of it: it may get more of them.
+    """
 
     name: str
     partitions: int = PARTITIONS
     retention_days: int = 7
+    grows: bool = False
     extra: tuple[tuple[str, str], ...] = ()
 
     def config(self) -> dict[str, str]:
@@ -56,9 +68,11 @@ TOPICS: dict[str, Topic] = {
         Topic(INBOX),
         Topic(FLEET, partitions=1),
         Topic(SIGNALS, retention_days=30),
-        Topic(VERDICTS),
+        Topic(VERDICTS, partitions=VERDICT_PARTITIONS, grows=True),
         Topic(APPROVALS, retention_days=183),
-        Topic(CONTROL, retention_days=0, extra=_REWRITTEN),
+        Topic(
+            CONTROL, partitions=WIDE_PARTITION + 1, retention_days=0, grows=True, extra=_REWRITTEN
+        ),
         Topic(CONTROL_LOG, retention_days=183),
         Topic(REGISTRY, retention_days=0),
         Topic(INCIDENTS, retention_days=183),

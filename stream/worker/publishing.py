@@ -81,7 +81,7 @@ class Publisher:
         """Verdicts leave first: an agent's thread stands still for each."""
         places: dict[int, list[bytes]] = {}
         for verdict, kid in answers:
-            places.setdefault(wire.partition_of(verdict.boot_id), []).append(
+            places.setdefault(wire.verdict_partition(verdict.boot_id), []).append(
                 seal(verdict.boot_id, encode_verdict(verdict), kid, self._key(kid))
             )
         headers = [(wire.KIND, codec.VERDICTS), (wire.VERSION, b"1.0")]

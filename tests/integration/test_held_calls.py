@@ -260,7 +260,7 @@ def test_a_forged_verdict_allows_nothing(stack: tuple[Settings, Keys]) -> None:
                 trace_id=trace.trace_id, boot_id=fuse.boot_id, word="allow",
             )  # fmt: skip
             line = verdicts.seal(fuse.boot_id, verdicts.encode(said), credential.kid, key)
-            place = wire.partition_of(fuse.boot_id)
+            place = wire.verdict_partition(fuse.boot_id)
             await producer.send_and_wait(wire.VERDICTS, line, partition=place)
             try:
                 await waiting

@@ -170,6 +170,21 @@ def test_joint_findings_are_let_through_after_half_a_day_at_the_earliest() -> No
     assert words.index("muted") >= 120
 
 
+def test_a_finding_too_usual_to_hold_its_call_excuses_no_later_call() -> None:
+    """A write that passes just below the threshold must not let the next, odder one of its run pass too."""
+    budget = AlarmBudget()
+    for n in range(20):  # the threshold has risen to more than 2
+        budget.offer("d", f"run {n}", 4.0, "ticket", 1e9 + n * QUIET_SECONDS, joint=True)
+    later = 1e9 + 20 * QUIET_SECONDS
+    bar = budget.account("d").threshold
+    words = [
+        budget.offer("d", "attack", rarity, "ticket", later + 60 * n, joint=True)
+        for n, rarity in enumerate((bar - 0.2, bar + 0.2, bar + 0.3))
+    ]
+
+    assert words == ["muted", "said", "muted"]
+
+
 def test_joint_findings_come_to_the_budget_too() -> None:
     """Spread over the day they are held to as many hours as others are to alarms."""
     times = said(AlarmBudget(), 10.0, 400, 3.0, joint=True)

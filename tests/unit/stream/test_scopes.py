@@ -1,5 +1,7 @@
 """Where a person's word goes, and which scopes are none."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from tracefuse.control import (
     partitions_of_agent,
 )
 from tracefuse.errors import ConfigError
+from tracefuse.wire import VERDICT_PARTITIONS, WIDE_PARTITION, verdict_partition
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size
 def test_an_agent_reads_every_partition_that_may_bind_it(
     tenant: str, agent: str, name: str
 ) -> None:
-    """It follows three partitions of the control topic: a stop elsewhere would never reach it."""
+    """It follows two partitions of the control topic: a stop elsewhere would never reach it."""
     scopes = [
         *(f"{kind}:{tenant}/{agent}/{name}" for kind in ("run", "tool", "bundle")),
         *(f"{kind}:{tenant}/{name}" for kind in ("shared_tool", "class")),
@@ -65,6 +68,21 @@ def test_an_agent_reads_every_partition_that_may_bind_it(
     for scope in scopes:
         assert concerns(control_key(scope, "auto"), tenant, agent)
         assert partition_of_scope(scope) in partitions_of_agent(tenant, agent)
+
+
+@given(NAMES, NAMES, NAMES)
+def test_what_binds_one_agent_wakes_not_everybody(tenant: str, agent: str, name: str) -> None:
+    """All listen where the wide stops lie: a run's stop there would wake every agent that there is."""
+    for kind in ("run", "tool", "bundle"):
+        assert partition_of_scope(f"{kind}:{tenant}/{agent}/{name}") != WIDE_PARTITION
+    assert partition_of_scope(f"agent:{tenant}/{agent}") != WIDE_PARTITION
+
+
+def test_a_thousand_processes_share_verdicts_with_few() -> None:
+    """Each verdict is read by all who listen to its partition."""
+    listening = Counter(verdict_partition(f"boot-{number}") for number in range(1000))
+    assert len(listening) == VERDICT_PARTITIONS
+    assert max(listening.values()) < 40
 
 
 def test_a_name_with_a_colon_is_bound_too() -> None:

@@ -6,7 +6,7 @@ from tracefuse import grants, verdicts
 from tracefuse.credentials import Credential
 from tracefuse.held import Held
 from tracefuse.signing import CommandVerifier
-from tracefuse.wire import agent_key, partition_of
+from tracefuse.wire import agent_key, partition_of, verdict_partition
 
 # Who may sign an agent's file; a key of commands may not.
 REGISTRAR = "registry"
@@ -28,7 +28,7 @@ class Answers:
         self.rejected = 0
         self.key = agent_key(credential.tenant, credential.agent_id)
         self.registry_partition = partition_of(self.key)
-        self.verdict_partition = partition_of(held.boot_id)
+        self.verdict_partition = verdict_partition(held.boot_id)
         self._kid, self._secret = credential.kid, credential.envelope_key
         self._verifier = CommandVerifier(credential.command_keys)
         self._mark = held.boot_id.encode()

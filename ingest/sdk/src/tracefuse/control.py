@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tracefuse.wire import agent_key, partition_of
+from tracefuse.wire import WIDE_PARTITION, agent_key, partition_of
 
 State = Literal["closed", "open", "half_open", "forced_open", "throttled"]
 Author = Literal["auto", "human"]
@@ -107,27 +107,26 @@ def concerns(key: str, tenant: str, agent_id: str) -> bool:
 
 
 def partition_of_scope(scope: str) -> int:
-    """Partition of a scope's records on `agent.control.v1`: an agent reads a few, not all.
+    """Partition of a scope's records on `agent.control.v1`: an agent reads two, not all.
 
-    A command of one agent lies with that agent, a wider one with its tenant or, for the fleet, in the
-    first. Compaction keeps the newest record of each key all the same.
+    A command of one agent lies with that agent, a wider one in the last, to which everybody listens.
+    Compaction keeps the newest record of each key all the same.
 
     >>> partition_of_scope("run:acme/refunds/" + "0" * 32) == partition_of_scope("agent:acme/refunds")
     True
+    >>> partition_of_scope("tenant:acme") == partition_of_scope("fleet") == WIDE_PARTITION
+    True
     """
     kind, _, rest = scope.partition(":")
-    if kind == "fleet":
-        return 0
+    if kind not in ("run", "tool", "bundle", "agent"):
+        return WIDE_PARTITION
     names = rest.split("/", 2)
-    if kind in ("run", "tool", "bundle", "agent"):
-        return partition_of(agent_key(names[0], names[1] if len(names) > 1 else ""))
-    return partition_of(names[0])
+    return partition_of(agent_key(names[0], names[1] if len(names) > 1 else ""))
 
 
 def partitions_of_agent(tenant: str, agent_id: str) -> tuple[int, ...]:
-    """Partitions of `agent.control.v1` that may bind an agent, at most three."""
-    scopes = (agent_scope(tenant, agent_id), f"tenant:{tenant}", "fleet")
-    return tuple(sorted({partition_of_scope(scope) for scope in scopes}))
+    """Partitions of `agent.control.v1` that may bind an agent: its own, and the one for all."""
+    return partition_of_scope(agent_scope(tenant, agent_id)), WIDE_PARTITION
 
 
 def as_dict(command: Command) -> dict[str, Any]:

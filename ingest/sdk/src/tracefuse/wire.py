@@ -12,6 +12,12 @@ VERDICTS = "agent.verdicts.v1"
 
 # Fixed for ever: a changed count would move keys to other owners.
 PARTITIONS = 8
+# Of `agent.control.v1` there is one more, for what binds more than one agent: all listen to it, so nothing
+# else may lie there, or each stop of one run would wake every agent that there is.
+WIDE_PARTITION = PARTITIONS
+# A verdict wakes all who listen to its partition: of a thousand agents fifteen others, of eight
+# partitions it would be 124.
+VERDICT_PARTITIONS = 64
 # Lines of one record. A record costs a worker 50-65 µs whatever it holds.
 LINES_MAX = 50
 
@@ -48,6 +54,11 @@ def partition_of(key: str, partitions: int = PARTITIONS) -> int:
     """
     hashed: int = murmur2(key.encode())
     return (hashed & 0x7FFFFFFF) % partitions
+
+
+def verdict_partition(boot_id: str) -> int:
+    """Where a process listens for verdicts on its calls."""
+    return partition_of(boot_id, VERDICT_PARTITIONS)
 
 
 def header(headers: Headers, name: str) -> bytes:
