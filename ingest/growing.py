@@ -25,30 +25,30 @@ async def grow(admin: AIOKafkaAdminClient, bootstrap: str, topic: Topic) -> None
     # Somebody may be faster; what stands is copied by both, which changes nothing.
     with contextlib.suppress(InvalidPartitionsError):
         await admin.create_partitions({topic.name: NewPartitions(topic.partitions)})
-    if topic.name == CONTROL:
-        await _carry(bootstrap, topic)
-
-
-async def _carry(bootstrap: str, topic: Topic) -> None:
-    """Copy the newest record of each key whose place is another one now, and that nobody has said again."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True) as producer:
         await _known(producer, topic)
-        strayed: dict[bytes, ConsumerRecord] = {}
-        said: set[bytes] = set()
-        async for record in whole(bootstrap, topic.name, topic.partitions):
-            key = (record.key or b"").decode(errors="replace")
-            if key.startswith(life.PREFIX):
-                continue  # each stays with the agents of its inbox partition
-            if _place(key) == record.partition:
-                said.add(record.key)
-            else:
-                strayed[record.key] = record
-        for name, record in strayed.items():
-            if name not in said and record.value is not None:
-                place = _place(name.decode(errors="replace"))
-                await producer.send_and_wait(
-                    topic.name, record.value, name, place, headers=list(record.headers)
-                )
+        if topic.name == CONTROL:
+            await _carry(producer, bootstrap, topic)
+
+
+async def _carry(producer: AIOKafkaProducer, bootstrap: str, topic: Topic) -> None:
+    """Copy the newest record of each key whose place is another one now, and that nobody has said again."""
+    strayed: dict[bytes, ConsumerRecord] = {}
+    said: set[bytes] = set()
+    async for record in whole(bootstrap, topic.name, topic.partitions):
+        key = (record.key or b"").decode(errors="replace")
+        if key.startswith(life.PREFIX):
+            continue  # each stays with the agents of its inbox partition
+        if _place(key) == record.partition:
+            said.add(record.key)
+        else:
+            strayed[record.key] = record
+    for name, record in strayed.items():
+        if name not in said and record.value is not None:
+            place = _place(name.decode(errors="replace"))
+            await producer.send_and_wait(
+                topic.name, record.value, name, place, headers=list(record.headers)
+            )
 
 
 async def _known(producer: AIOKafkaProducer, topic: Topic) -> None:
