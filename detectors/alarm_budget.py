@@ -168,16 +168,16 @@ class AlarmBudget:
         if episode is None:
             account.offered += begins
             episode = self._begin(key, now, rarity)
-        elif joint and not episode.said:
-            # What was too usual to let its own call wait excuses none of the next ones.
-            episode.highest = max(rarity, episode.highest)
         else:
             crowd = 0.0 if episode.crowded else _crowd(episode, account, now)
-            if max(rarity, crowd) < episode.highest + BEYOND:
+            if max(rarity, crowd) >= episode.highest + BEYOND:
+                episode.crowded |= crowd > rarity
+                rarity = max(rarity, crowd)
+                beyond = episode.said
+            elif episode.said or not joint:
                 return "muted"
-            episode.crowded |= crowd > rarity
-            rarity = episode.highest = max(rarity, crowd)
-            beyond = episode.said
+            # Else: what was too usual to let its own call wait excuses none of the next ones.
+            episode.highest = max(rarity, episode.highest)
         # Beyond the clip all are alike, and the threshold may pass it by one step: so a budget holds
         # the detector that is sure of everything, too.
         bar = account.bar if joint else account.threshold

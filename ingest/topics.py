@@ -1,4 +1,4 @@
-"""Every topic: its name, policy, and who writes into it. Counts are fixed for ever, but where nobody owns."""
+"""Every topic: its name, policy, and who writes into it. Counts are fixed where partitions have owners."""
 
 from dataclasses import dataclass
 

@@ -20,7 +20,10 @@ pytestmark = pytest.mark.kafka
 
 
 def test_an_older_installation_grows_and_its_stops_still_stand(own_broker: Broker) -> None:
-    """A fleet that was stopped before the upgrade stays stopped: its command lies where agents look now."""
+    """A fleet that was stopped before the upgrade stays stopped: its command lies where agents look now.
+
+    The first of this file, since its topics must not be there yet.
+    """
     settings = Settings(bootstrap=own_broker.bootstrap)
     older = [replace(TOPICS[VERDICTS], partitions=8), replace(TOPICS[CONTROL], partitions=8)]
     asyncio.run(provision(settings, older))

@@ -185,6 +185,18 @@ def test_a_finding_too_usual_to_hold_its_call_excuses_no_later_call() -> None:
     assert words == ["muted", "said", "muted"]
 
 
+def test_a_crowd_of_findings_too_usual_by_themselves_holds_a_call() -> None:
+    """Each write of a run is just usual enough; that they come so thick is not."""
+    budget = AlarmBudget()
+    for n in range(20):
+        budget.offer("d", f"run {n}", 4.0, "ticket", 1e9 + n * QUIET_SECONDS, joint=True)
+    later, usual = 1e9 + 20 * QUIET_SECONDS, budget.account("d").threshold - 0.2
+    words = [budget.offer("d", "attack", usual, "ticket", later + n, joint=True) for n in range(12)]
+
+    assert words[0] == "muted"
+    assert words.count("said") == 1
+
+
 def test_joint_findings_come_to_the_budget_too() -> None:
     """Spread over the day they are held to as many hours as others are to alarms."""
     times = said(AlarmBudget(), 10.0, 400, 3.0, joint=True)

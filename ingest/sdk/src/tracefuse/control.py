@@ -118,7 +118,7 @@ def partition_of_scope(scope: str) -> int:
     True
     """
     kind, _, rest = scope.partition(":")
-    if kind not in ("run", "tool", "bundle", "agent"):
+    if kind in WIDE:
         return WIDE_PARTITION
     names = rest.split("/", 2)
     return partition_of(agent_key(names[0], names[1] if len(names) > 1 else ""))
