@@ -25,6 +25,7 @@ from dashboards.demo_facts import quantiles
 from tests.benchmarks import cpu
 from tests.benchmarks.agents import roles
 from tests.benchmarks.askers import WIDTH, Wait, lists
+from tests.benchmarks.bare import times, ways_ms
 from tests.benchmarks.promises import Json, exit_code, plain
 from tests.benchmarks.stage import SIMULATOR_NICE, TENANT, Crewmen, Invalid, Stage
 from tracefuse.clock import monotonic, now_us
@@ -84,11 +85,15 @@ class Preflights:
             "--agents", str(options.agents), "--rate", str(options.rate), "--duration", "86400",
         )  # fmt: skip
         askers = {merges: self._asker(merges) for merges in MERGES}
-        everybody = {**stage.pids, "agents": background.process.pid}
+        hopping = stage.bare()
+        everybody = {
+            **stage.pids, "agents": background.process.pid, "bare": hopping.process.pid,
+        }  # fmt: skip
         background.go()
         time.sleep(min(WARM_S, options.calls / 100))
         machine, before, began = cpu.Machine.now(), by_kind(everybody), monotonic()
         load_before, waited = cpu.load(), cpu.waited_ms(everybody)
+        hopping.go()
         found: Json = {"merges": {}}
         for merges, asker in askers.items():
             with self._merging(merges == "forced") as facts:
@@ -99,9 +104,11 @@ class Preflights:
         each = {kind: us - before[kind] for kind, us in by_kind(everybody).items()}
         each["askers"] = sum(e.cpu_s for a in askers.values() for e in a.exits.values()) * 1e6
         seconds, after = monotonic() - began, cpu.Machine.now()
-        background.process.terminate()
-        background.wait(60.0)
+        for crew in (hopping, background):
+            crew.process.terminate()
+            crew.wait(60.0)
         found |= self._facts(background, askers)
+        found["bare_ms"] = plain(quantiles(ways_ms(hopping.folder)))
         found["machine"] = {
             "cores": 2, "load_before": load_before, "load_after": cpu.load(),
             "cpu": cpu.shares(machine, after, sum(each.values()) / 1e6),
@@ -109,7 +116,7 @@ class Preflights:
             "cpu_ms_per_s": {kind: round(us / 1e3 / seconds, 1) for kind, us in each.items()},
             "python": platform.python_version(),
         }  # fmt: skip
-        for crew in (background, *askers.values()):
+        for crew in (background, hopping, *askers.values()):
             found["problems"] += crew.problems()
         found["problems"] += stage.dead()
         return found
@@ -236,6 +243,7 @@ def table(found: Json) -> str:
             f"(p50, p99, max of {one['n']})"
             for kind, one in took.items()
         ]
+    lines.append(f"bare hops       {times(found['bare_ms'], found['latency_ms']['verdict'])}")
     for kind, hops in found["hops_ms"].items():
         lines += [
             f"{kind:<16}{hop:<18}{one['p50']:>8} / {one['p99']} / {one['max']} ms"

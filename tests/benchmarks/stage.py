@@ -30,7 +30,7 @@ from ingest.simulate.fleet import prepare
 from ingest.simulate.journal import Call, Change, Exit, Ready, Tail
 from ingest.simulate.roles import Role
 from stream.people.registration import publish
-from tests.benchmarks import crew
+from tests.benchmarks import bare, crew
 from tracefuse.clock import monotonic
 
 CORES = 2  # what the promised figures are promised for
@@ -191,6 +191,10 @@ class Stage:
     def register(self, agents: Sequence[AgentFile]) -> None:
         """Bring agent files into force."""
         asyncio.run(publish(self.settings, self.keys, agents))
+
+    def bare(self) -> Crewmen:
+        """Start two bare hops beside everything else."""
+        return self.crew("bare", self.prepare("bare", []), [bare.ASKS, bare.ANSWERS], 0)
 
     def crew(
         self, module: str, folder: Path, agents: Sequence[str], nice: int, *more: str

@@ -22,6 +22,7 @@ from dashboards.cpu import by_kind
 from dashboards.demo_facts import quantiles
 from tests.benchmarks import cpu
 from tests.benchmarks.agents import roles
+from tests.benchmarks.bare import times, ways_ms
 from tests.benchmarks.promises import Json, exit_code, plain
 from tests.benchmarks.stage import SIMULATOR_NICE, TENANT, Crewmen, Invalid, Stage
 from tests.benchmarks.trips import HOPS, Trip, Way, hops, trips
@@ -86,12 +87,16 @@ class Stops:
             "loopers", stage.prepare("loopers", looping), [role.agent for role in looping], 0,
             "--processes", str(PROCESSES), "--width", str(WIDTH), "--trips", str(options.trips),
         )  # fmt: skip
+        hopping = stage.bare()
         # The agents share the two cores, so they are no others.
-        everybody = {**stage.pids, "agents": background.process.pid}
+        everybody = {
+            **stage.pids, "agents": background.process.pid, "bare": hopping.process.pid,
+        }  # fmt: skip
         background.go()
         time.sleep(min(WARM_S, options.trips / 10))
         machine, before, began = cpu.Machine.now(), by_kind(everybody), monotonic()
         load_before, waited = cpu.load(), cpu.waited_ms(everybody)
+        hopping.go()
         loopers.go()
         loopers.wait(60.0 + 4 * TRIP_S * options.trips / (PROCESSES * WIDTH))
         waits = cpu.waited_ms(everybody)
@@ -99,9 +104,11 @@ class Stops:
         each["loopers"] = sum(one.cpu_s for one in loopers.exits.values()) * 1e6
         used = sum(each.values())
         seconds, after = monotonic() - began, cpu.Machine.now()
-        background.process.terminate()
-        background.wait(60.0)
+        for crew in (hopping, background):
+            crew.process.terminate()
+            crew.wait(60.0)
         found = self._facts(background, loopers)
+        found["bare_ms"] = plain(quantiles(ways_ms(hopping.folder)))
         found["machine"] = {
             "cores": 2, "load_before": load_before, "load_after": cpu.load(),
             "cpu": cpu.shares(machine, after, used / 1e6), "seconds": round(seconds, 1),
@@ -109,7 +116,8 @@ class Stops:
             "cpu_ms_per_s": {kind: round(us / 1e3 / seconds, 1) for kind, us in each.items()},
             "python": platform.python_version(),
         }  # fmt: skip
-        found["problems"] += [*background.problems(), *loopers.problems(), *stage.dead()]
+        found["problems"] += [*background.problems(), *loopers.problems()]
+        found["problems"] += [*hopping.problems(), *stage.dead()]
         return found
 
     def _facts(self, background: Crewmen, loopers: Crewmen) -> Json:
@@ -200,12 +208,13 @@ def figures(found: Json) -> list[Json]:
 
 def table(found: Json) -> str:
     """The report for people."""
-    took, acks, machine = found["detect_to_stop_ms"], found["acknowledged_ms"], found["machine"]
+    stop, acks, machine = found["detect_to_stop_ms"], found["acknowledged_ms"], found["machine"]
     late, events = found["background_late_ms"], found["events"]
     lines = [
         f"trips       {found['trips']['stopped']} of {found['trips']['begun']} runs stopped, under "
         f"{found['background_eps']} events/s (late by {late['p50']} / {late['p99']} / {late['max']} ms)",
-        f"stop        {took['p50']} / {took['p99']} / {took['max']} ms (p50, p99, max of {took['n']})",
+        f"stop        {stop['p50']} / {stop['p99']} / {stop['max']} ms (p50, p99, max of {stop['n']})",
+        f"bare hops   {times(found['bare_ms'], stop)}",
         f"calls       {found['calls_before_stop']} before the stop, "
         f"{found['calls_after_stop']} after it",
         f"ack         {acks['p50']} / {acks['p99']} / {acks['max']} ms after the command "
