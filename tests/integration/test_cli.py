@@ -17,6 +17,7 @@ import pytest
 from dashboards import cli, runfile
 from dashboards.attached import attached
 from dashboards.runfile import Run
+from dashboards.stack import worker_count
 from ingest import jars
 from ingest.settings import Settings
 
@@ -176,7 +177,7 @@ def test_a_second_stack_is_refused(home: Path) -> None:
 
 
 def test_what_dies_comes_back(home: Path) -> None:
-    """A killed sink and a killed worker are started again, and counted."""
+    """A killed sink and a killed worker are started again, counted, and bound to their cores again."""
     for name in ("sink", "worker-1"):
         before = pid(home, name)
         os.kill(before, signal.SIGKILL)
@@ -190,6 +191,22 @@ def test_what_dies_comes_back(home: Path) -> None:
     )
 
     assert rows
+    if hasattr(os, "sched_getaffinity") and worker_count(os.cpu_count() or 1) == 1 < len(
+        os.sched_getaffinity(0)
+    ):
+        # Whoever comes back gets its core back.
+        until(
+            lambda: (
+                not cores_of(home, "worker-1") & (cores_of(home, "sink") | cores_of(home, "broker"))
+            )
+        )
+
+
+def cores_of(home: Path, name: str) -> set[int]:
+    """Where a process of the stack may run, and its children: the broker is one."""
+    parent = psutil.Process(pid(home, name))
+    everybody = (parent, *parent.children(recursive=True))
+    return set().union(*(os.sched_getaffinity(one.pid) for one in everybody))
 
 
 def test_setup_is_harmless(home: Path) -> None:

@@ -1,0 +1,79 @@
+"""Who runs on which core, with real processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from dashboards import cores
+
+pytestmark = [
+    pytest.mark.skipif(
+        not hasattr(os, "sched_setaffinity"), reason="this system binds nobody to cores"
+    ),
+    pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core leaves nothing to choose"),
+]
+# Two threads and a child, as the broker has: a Python process that waits for a Java one.
+FAMILY = """
+import subprocess, sys, threading, time
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+child = subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"])
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def family() -> Iterator[psutil.Process]:
+    """A process with a second thread and a child."""
+    with subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        found = psutil.Process(process.pid)
+        everybody = [found, *found.children(recursive=True)]
+        yield found
+        for one in reversed(everybody):
+            one.kill()
+
+
+def ended() -> int:
+    """The id of a process that is no more."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
+
+
+def where(process: psutil.Process) -> list[set[int]]:
+    """Cores of each thread of a process and its children."""
+    return [
+        os.sched_getaffinity(thread.id)
+        for one in (process, *process.children(recursive=True))
+        for thread in one.threads()
+    ]
+
+
+def test_the_worker_has_a_core_that_the_broker_keeps_off(family: psutil.Process) -> None:
+    """Every thread of each, and of its children; whoever is neither goes where it likes."""
+    all_cores = os.sched_getaffinity(0)
+    first = min(all_cores)
+
+    cores.bind({"worker-1": family.pid})
+    assert where(family) == [{first}] * 3
+
+    cores.bind({"worker-1": ended(), "broker": family.pid})
+    assert where(family) == [all_cores - {first}] * 3
+
+
+def test_one_that_has_ended_keeps_nobody_from_being_bound(family: psutil.Process) -> None:
+    """Its id may be nobody's by now."""
+    cores.bind({"broker": ended(), "worker-1": family.pid})
+
+    assert where(family) == [{min(os.sched_getaffinity(0))}] * 3
+
+
+def test_several_workers_are_left_to_the_scheduler(family: psutil.Process) -> None:
+    """With more of them than one nobody has a core to himself."""
+    cores.bind({"worker-1": family.pid, "worker-2": ended(), "broker": ended()})
+
+    assert where(family) == [os.sched_getaffinity(0)] * 3
