@@ -3,11 +3,12 @@
 import os
 import signal
 import time
+from typing import Any
 
 import tracefuse
 from ingest.simulate.journal import Call, Journal, Mark, Refusal, Told
 from ingest.simulate.pace import Pace
-from ingest.simulate.script import Act, Ask, Freeze, Hand, Keep, Know, Move, Say, Script, Tell
+from ingest.simulate.script import BAIT, Act, Ask, Freeze, Hand, Keep, Know, Move, Say, Script, Tell
 from tracefuse.clock import monotonic, now_us
 from tracefuse.errors import ApprovalRequired, Refused, ToolDenied
 
@@ -48,6 +49,7 @@ class Player:
         self._journal = journal
         self._pace = pace
         self._calls = 0
+        self._token = ""  # a honeytoken, once a script wants one
         self.stopping = False
         """Set to end the run after the current move."""
 
@@ -125,6 +127,16 @@ class Player:
             replaced = said != script.answer
             self._journal.write(Told(trace.trace_id, now_us(), said, script.malformed, replaced))
 
+    def _baited(self, values: Any) -> Any:
+        """Arguments or result of a call, a honeytoken where its script wants one."""
+        if not isinstance(values, dict) or not any(BAIT in str(one) for one in values.values()):
+            return values
+        self._token = self._token or self._fuse.honeytoken()
+        return {
+            name: one.replace(BAIT, self._token) if isinstance(one, str) else one
+            for name, one in values.items()
+        }
+
     def _act(self, trace: tracefuse.Trace, move: Act, scale: float) -> None:
         time.sleep(move.pause_ms / 1e3)
         if move.described:
@@ -134,7 +146,7 @@ class Player:
         asked = now_us()
         try:
             with trace.tool(
-                move.tool, move.args, patience=move.patience_s, resource=move.about
+                move.tool, self._baited(move.args), patience=move.patience_s, resource=move.about
             ) as call:
                 call.result(self._run(move, scale, asked, trace))
         except ToolFailure:
@@ -176,4 +188,4 @@ class Player:
         )
         if error:
             raise failure(error)
-        return move.result
+        return self._baited(move.result)

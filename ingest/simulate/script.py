@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+BAIT = "{honeytoken}"
+"""Where a call's arguments or result hold this, the player puts a honeytoken: that takes a tenant's key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Say:

@@ -12,11 +12,11 @@ from ingest.simulate.habits_of_data import SAYS
 from ingest.simulate.process import Work
 from ingest.simulate.roles import Role, agent_file, fleet
 from ingest.simulate.scenarios import DEMO, LASTING, REST, SCENARIOS
-from ingest.simulate.script import Act, Ask, Hand, Say, Script, Tell
+from ingest.simulate.script import BAIT, Act, Ask, Hand, Say, Script, Tell
 from stream.detect.registering import sealed
 from tests.pipe import REGISTRY, TENANT, Pipe, Told, signals, trace_id
 from tracefuse.canonical import canonical
-from tracefuse.events import Event
+from tracefuse.events import HONEYTOKEN, Event
 from tracefuse.evidence import KeyedHash
 from tracefuse.forms import misfit
 from tracefuse.hindrances import hindrance
@@ -51,6 +51,7 @@ def carried(role: Role, move: Act) -> dict[str, Any]:
     """What the SDK tells of a call: its arguments' classes of data; if held, what its tool says of itself."""
     file, says = agent_file(role, TENANT), SCENARIOS[role.scenario].describes.get(move.tool)
     classes = sorted(Redactor().redact(str(move.args))[1])
+    classes += [HONEYTOKEN] if BAIT in str(move.args) else []
     if file.access(move.tool) not in file.held:
         return {"data_classes": classes}
     said = move.described[0] if move.described else says
@@ -123,7 +124,9 @@ def found(role: Role) -> tuple[int, int]:
 
 
 # These are about values in texts, which the SDK alone sees: the demo plays them.
-OF_TEXTS = {"injected_order", "poisoned_memory", "made_up_answer", "planted_trigger"}
+OF_TEXTS = {
+    "injected_order", "poisoned_memory", "made_up_answer", "planted_trigger", "told_in_confidence",
+}  # fmt: skip
 OF_PROBES = {"failed_probes"}  # the SDK itself makes their runs: `test_failed_probes.py`
 OF_MANY = {"shared_tool_down", "same_order"}  # correlate alone sees them: `test_of_many.py`
 ELSEWHERE = OF_TEXTS | OF_PROBES | OF_MANY | {*LASTING}
@@ -189,6 +192,19 @@ def test_only_the_fault_s_calls_carry_what_must_not_go() -> None:
                 )  # fmt: skip
 
                 assert odd == last.forbidden
+
+
+def test_only_the_fault_repeats_what_was_told_in_confidence() -> None:
+    """The address that the search told stands in the note of the forbidden call, and in no other."""
+    for role in (one for one in ROLES if one.scenario == "told_in_confidence"):
+        job = Work(role, Random(7))
+        assert agent_file(role, TENANT).tools["logs.search"].confidential
+        for run in range(8):
+            *_, read, write = (one for one in job.next(1.0, 1e6).moves if isinstance(one, Act))
+
+            assert read.tool == "logs.search" and "@" in read.result["text"]
+            assert (write.args["note"] == read.result["text"]) == write.forbidden
+            assert write.forbidden == (role.faulty and run >= SCENARIOS[role.scenario].warm)
 
 
 def test_every_detector_has_its_scenario() -> None:

@@ -15,9 +15,9 @@ from ingest.simulate.pace import Pace
 from ingest.simulate.player import Player
 from ingest.simulate.process import Work
 from ingest.simulate.roles import fleet
-from ingest.simulate.script import Act, Ask, Move, Say, Script
+from ingest.simulate.script import BAIT, Act, Ask, Move, Say, Script
 from tracefuse.envelopes import Envelope
-from tracefuse.events import Event
+from tracefuse.events import HONEYTOKEN, Event
 from tracefuse.grants import decode as grants_of
 from tracefuse.transports import MemoryTransport
 
@@ -102,6 +102,19 @@ def test_the_tool_keeps_its_own_log(
     for call in calls:
         assert call.trace_id == events(transport.sent)[0].trace_id
         assert call.asked_us <= call.start_us < call.end_us
+
+
+def test_a_bait_is_a_honeytoken_of_the_tenant(
+    fuse: tracefuse.Fuse, transport: MemoryTransport, player: Player
+) -> None:
+    """Of calls that carry one the SDK says so; of one that only finds it, nothing."""
+    found = Act("look", {"for": "keys"}, {"text": f"key {BAIT}"}, 1.0)
+    player.play(quick([found, Act("note", {"note": f"it is {BAIT}"}, "noted", 1.0)]))
+    fuse.close()
+    looked, noted = (one for one in events(transport.sent) if one.name == "tool.request")
+
+    assert HONEYTOKEN not in looked.data_classes
+    assert HONEYTOKEN in noted.data_classes
 
 
 def test_a_refused_run_ends_and_the_tool_never_runs(
