@@ -127,7 +127,9 @@ def played(
         careless = tracefuse.init(
             bootstrap=broker.bootstrap, credential=held.credential("acme", "careless")
         )
-        time.sleep(1.0)
+        emit([spooling, careless], [0.0, 0.0], later(0.5))
+        # A sink that loses the broker while it asks for its positions asks again after 40 s only.
+        asyncio.run(until(lambda: stored(settings)[2] > 0))
         said, longest = outage(broker, disk, [spooling, careless])
         found = lines(asyncio.run(read(broker.bootstrap, wire.EVENTS)))
         asyncio.run(until(lambda: stored(settings)[2] >= len(found)))
