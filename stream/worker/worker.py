@@ -15,8 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from hmac import compare_digest
-from math import inf
-from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
@@ -27,14 +25,15 @@ from ingest.records import Owner
 from ingest.settings import Settings
 from ingest.topics import EVENTS, INBOX
 from stream.build import build
-from stream.dead_letters import Limit, counted
+from stream.dead_letters import counted
 from stream.detect.detect import Detect
 from stream.join.join import Join
 from stream.outputs import Output
-from stream.partition import Marker, Partition, Snapshot
 from stream.worker import checkpoint, counting
 from stream.worker.checkpoint import Checkpoint
+from stream.worker.owned import Core, Owned
 from stream.worker.publishing import Publisher, Underway
+from stream.worker.saving import Saver
 from tracefuse import ids, life, wire
 from tracefuse.clock import now_us
 from tracefuse.signing import CommandVerifier, packed
@@ -43,24 +42,6 @@ log = logging.getLogger("tracefuse.worker")
 
 TICK_SECONDS = 0.5
 SEEK_SECONDS = 1.0  # what is asked for again needs some milliseconds to come
-SAVE_SECONDS = 2.0  # a restart repeats at most so much; encoding is a tenth of the work at 1 s
-IDLE_SAVE_SECONDS = 10.0  # where only time has passed
-SLICE_SECONDS = 0.002  # of encoding between two batches: held calls must not wait for a checkpoint
-
-
-class Core(Protocol):
-    """A pure core of one partition."""
-
-    topic: str
-    number: int
-
-    @property
-    def partition(self) -> Partition: ...  # type: ignore[type-arg]
-    def apply(
-        self, offset: int, timestamp: float, headers: wire.Headers, value: bytes
-    ) -> Sequence[Output]: ...
-    def freeze(self) -> Snapshot: ...
-    def restore(self, marker: Marker, cells: dict[str, bytes]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +53,6 @@ class Record:
     timestamp: float
     headers: wire.Headers
     value: bytes
-
-
-class Owned:
-    """One partition in this worker's hands."""
-
-    def __init__(self, core: Core, term: int, writer: Checkpoint):
-        self.core = core
-        self.term = term
-        self.writer = writer
-        self.saved_at = time.monotonic()
-        self.count = metrics.PROCESSED.labels(topic=core.topic, partition=core.number)
-        self.limit = Limit()
-        self.fenced = False  # somebody took the partition after us: we say nothing any more
-        self.ahead = False  # something came that lies behind what is due
-        self.sought_at = -inf
 
 
 Cores = dict[str, Callable[[int], Core]]
@@ -124,11 +90,10 @@ class Worker:
         self._owned: dict[tuple[str, int], Owned] = {}
         self._locks = {topic: asyncio.Lock() for topic in self._make}
         self._underway = {topic: Underway() for topic in self._make}
+        self._saver = Saver(self._owned, self._locks, self._underway)
         self._producer: AIOKafkaProducer | None = None
-        self._saver: AIOKafkaProducer | None = None
         self._publisher: Publisher | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._saving = asyncio.Lock()
 
     @property
     def owns(self) -> bool:
@@ -149,12 +114,12 @@ class Worker:
         }  # fmt: skip
         self._producer = AIOKafkaProducer(**common)
         # Checkpoints repeat themselves and nobody waits for them: compressed, on a connection of their own.
-        self._saver = AIOKafkaProducer(**common, compression_type="lz4")
+        self._saver.producer = AIOKafkaProducer(**common, compression_type="lz4")
         await self._producer.start()
-        await self._saver.start()
+        await self._saver.producer.start()
         self._publisher = Publisher(self._producer, self.keys.signer("auto"), self.keys.master)
         self._tasks = [
-            asyncio.create_task(task) for task in (self._tick(), self._live(), self._save_often())
+            asyncio.create_task(task) for task in (self._tick(), self._live(), self._saver.often())
         ]
         for task in self._tasks:
             task.add_done_callback(_ended)
@@ -166,7 +131,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for producer in (self._producer, self._saver):
+        for producer in (self._producer, self._saver.producer):
             if producer is not None:
                 await producer.stop()
 
@@ -176,7 +141,7 @@ class Worker:
         """Take partitions: restore each and announce it. Returns where to read on, by partition."""
         mine = sorted(tp for tp in assigned if tp[0] in self._make)
         started = time.monotonic()
-        async with self._all_locks(), self._saving:
+        async with self._saver.at_rest(), self._all_locks():
             self._owned.clear()
             readers = await checkpoint.read(
                 self.settings.bootstrap, {number for _, number in mine}, self.keys.state_key
@@ -222,7 +187,7 @@ class Worker:
         """Save once more, then forget everything; the first call comes before anything is owned."""
         if not self._owned:
             return
-        await self.save(everything=True)
+        await self._saver.save(everything=True)
         async with self._all_locks():
             self._owned.clear()
 
@@ -246,7 +211,7 @@ class Worker:
         """
         stopped = await self._batch(topic, records)
         if stopped is not None:
-            await self.save(everything=True)
+            await self._saver.save(everything=True)
             core = stopped.core
             raise stopped.limit.stop(topic, core.number, core.partition.offset)
 
@@ -257,7 +222,8 @@ class Worker:
                 return await self._apply_and_say(topic, records)
             except BaseException:
                 # Applied, and perhaps not said: no checkpoint may hold it, so it is all applied once more.
-                self._owned = {tp: owned for tp, owned in self._owned.items() if tp[0] != topic}
+                for tp in [tp for tp in self._owned if tp[0] == topic]:
+                    del self._owned[tp]
                 raise
 
     async def _apply_and_say(self, topic: str, records: Iterable[Record]) -> Owned | None:
@@ -372,64 +338,3 @@ class Worker:
                 if applied[number] > before:  # ticks come twice a second
                     await self._publisher.alive(number, owned.term, now_us())
             await asyncio.sleep(life.EVERY_SECONDS)
-
-    # -- checkpoints -----------------------------------------------------------------------------
-
-    async def _save_often(self) -> None:
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            await self.save()
-
-    async def save(self, everything: bool = False) -> None:
-        """Write a checkpoint of each partition that changed: cells first, then the markers."""
-        assert self._saver is not None
-        async with self._saving:
-            started = time.monotonic()
-            found = [await self._freeze(owned) for owned in self._due(everything)]
-            frozen = [one for one in found if one is not None]
-            waiting = []
-            for owned, snapshot in frozen:
-                await self._encode(owned, snapshot)
-                cells = owned.writer.cells(snapshot.marker.offset, snapshot.cells)
-                waiting += await checkpoint.send(self._saver, owned.core.number, cells)
-                metrics.CHECKPOINT_KEYS.inc(len(snapshot.cells))
-            await asyncio.gather(*waiting)
-            for underway in self._underway.values():
-                await underway.settled()
-            markers = []
-            for owned, snapshot in frozen:
-                record = owned.writer.marker(snapshot.marker)
-                markers += await checkpoint.send(self._saver, owned.core.number, [record])
-                owned.saved_at = time.monotonic()
-            await asyncio.gather(*markers)
-            if frozen:
-                metrics.CHECKPOINT_SECONDS.observe(time.monotonic() - started)
-
-    def _due(self, everything: bool) -> list[Owned]:
-        now = time.monotonic()
-        return [
-            owned
-            for owned in self._owned.values()
-            if not owned.fenced
-            and (
-                everything
-                or not owned.core.partition.quiet
-                or now - owned.saved_at >= IDLE_SAVE_SECONDS
-            )
-        ]
-
-    async def _freeze(self, owned: Owned) -> tuple[Owned, Snapshot] | None:
-        core = owned.core
-        async with self._locks[core.topic]:  # between two batches: all outputs are on their way
-            if self._owned.get((core.topic, core.number)) is not owned:
-                return None  # meanwhile a batch was broken off
-            return owned, core.freeze()
-
-    async def _encode(self, owned: Owned, snapshot: Snapshot) -> None:
-        """Encode in slices; the lock keeps batches from running inside one."""
-        while snapshot.pending:
-            async with self._locks[owned.core.topic]:
-                until = time.monotonic() + SLICE_SECONDS
-                while owned.core.partition.encode_some(snapshot) and time.monotonic() < until:
-                    pass
-            await asyncio.sleep(0)

@@ -26,6 +26,8 @@ from tracefuse.control import Command
 from tracefuse.errors import CircuitOpen
 
 PERIOD_S = 0.2
+# A run and the pause behind it: first trips are spread over it, or they would march in step for a minute.
+TRIP_S = 1.2
 # The rule fires at the fourth call; an agent that is still at it after 5 s was not stopped.
 CALLS_MAX = 25
 _RESULT: dict[str, object] = {"hits": []}
@@ -100,7 +102,7 @@ class Looper:
         return _RESULT
 
     def _thread(self) -> None:
-        time.sleep(self._random.random() * PERIOD_S)
+        time.sleep(self._random.random() * TRIP_S)
         while self._next():
             try:
                 with self._fuse.trace(task="research", user="user-1") as trace:
@@ -117,7 +119,7 @@ class Looper:
         await asyncio.gather(*(self._task() for _ in range(self._width)))
 
     async def _task(self) -> None:
-        await asyncio.sleep(self._random.random() * PERIOD_S)
+        await asyncio.sleep(self._random.random() * TRIP_S)
         while self._next():
             try:
                 async with self._fuse.trace(task="research", user="user-1") as trace:

@@ -23,6 +23,7 @@ from dashboards.demo_facts import quantiles
 from tests.benchmarks import cpu
 from tests.benchmarks.agents import roles
 from tests.benchmarks.bare import times, ways_ms
+from tests.benchmarks.loopers import TRIP_S
 from tests.benchmarks.promises import Json, exit_code, plain
 from tests.benchmarks.stage import SIMULATOR_NICE, TENANT, Crewmen, Invalid, Stage
 from tests.benchmarks.trips import HOPS, Trip, Way, hops, trips
@@ -35,7 +36,6 @@ RATE = 2_000.0  # events a second of the background
 AGENTS = 16
 WARM_S = 5.0  # the background alone, so that connections and caches are as they will be
 P50_MS_MAX, P99_MS_MAX = 30.0, 100.0
-TRIP_S = 1.2  # a run and the pause behind it
 SETTLE_S = 60.0
 
 _ROWS = "SELECT count(), uniqExact(event_id) FROM events WHERE tenant = {tenant:String}"

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from ingest.topics import EVENTS
 from stream.worker import app
-from stream.worker.worker import Owned, Record, Worker
+from stream.worker.owned import Owned
+from stream.worker.worker import Record, Worker
 
 RECORD_SECONDS = 0.05
 

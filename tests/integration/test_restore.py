@@ -72,7 +72,7 @@ async def _restore(settings: Settings, keys: Keys) -> tuple[float, Filled, Fille
             for _ in range(rng.randint(1, 4)):
                 before.feed(agent)
                 agent.left = max(agent.left, 1)
-    await before.worker.save(everything=True)
+    await before.worker._saver.save(everything=True)
     await _still(after.worker)
     started = time.monotonic()
     await after.worker.assign(ALL)

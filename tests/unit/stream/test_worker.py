@@ -14,7 +14,8 @@ from ingest.topics import INBOX
 from stream.outputs import Output
 from stream.worker import checkpoint
 from stream.worker.checkpoint import Checkpoint
-from stream.worker.worker import Owned, Record, Worker, cores
+from stream.worker.owned import Owned
+from stream.worker.worker import Record, Worker, cores
 from tracefuse import wire
 
 TERM = 5
@@ -107,13 +108,17 @@ def test_what_was_applied_and_not_said_is_never_saved(
     async def play(value: bytes) -> int:
         worker, owned = worker_and_partition(tmp_path)
         slow, idle = _Slow(), _Idle()
-        worker._publisher, worker._saver, worker._producer = slow, idle, idle  # type: ignore[assignment]
+        worker._publisher, worker._saver.producer, worker._producer = slow, idle, idle  # type: ignore[assignment]
         worker._owned[INBOX, 3] = owned
         record = Record(3, 0, 1.0, [(wire.KIND, codec.INBOX)], value)
         batch = asyncio.create_task(worker.batch(INBOX, [record]))
         if value:
             await slow.asked.wait()
-            saving = asyncio.create_task(worker.save(everything=True)) if saves_meanwhile else None
+            saving = (
+                asyncio.create_task(worker._saver.save(everything=True))
+                if saves_meanwhile
+                else None
+            )
             await asyncio.sleep(0)
             batch.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -145,11 +150,11 @@ def test_a_checkpoint_waits_for_what_it_holds(
     async def play() -> None:
         worker, owned = worker_and_partition(tmp_path)
         unheard, idle = _Unheard(), _Idle()
-        worker._publisher, worker._saver, worker._producer = unheard, idle, idle  # type: ignore[assignment]
+        worker._publisher, worker._saver.producer, worker._producer = unheard, idle, idle  # type: ignore[assignment]
         worker._owned[INBOX, 3] = owned
         dead = Record(3, 0, 1.0, [(wire.KIND, codec.INBOX)], b'{"type":')  # it has a letter to say
         await worker.batch(INBOX, [dead])
-        saving = asyncio.create_task(worker.save(everything=True))
+        saving = asyncio.create_task(worker._saver.save(everything=True))
         await asyncio.sleep(0.02)
         assert not saving.done()
         assert not saved
