@@ -1,4 +1,4 @@
-"""The Faust application: streams of raw records into the worker. The only file that knows Faust.
+"""The Faust application: streams of raw records into the worker. It and `reading` alone know Faust.
 
 Run: ``python -m stream.worker.app worker``. An agent body never raises: Faust would acknowledge the batch and
 go on. What can't be handled ends the process, and the supervisor starts it again at its checkpoint.
@@ -25,6 +25,7 @@ from ingest.topics import DLQ, EVENTS, INBOX, PARTITIONS
 from stream.build import build
 from stream.dead_letters import TooManyDeadLetters
 from stream.worker.lag import LAG_SECONDS, Lag
+from stream.worker.reading import InLoop
 from stream.worker.watchdog import SESSION_SECONDS, Seen, Watchdog
 from stream.worker.worker import Record, Worker, cores
 
@@ -52,6 +53,7 @@ class App(faust.App):
         return group is None or group.coordinator_id is not None
 
     def _new_consumer(self) -> Any:
+        self.transport.Consumer = InLoop
         consumer = self._reading = super()._new_consumer()
         seek_to_commit: Callable[[], Awaitable[None]] = consumer.perform_seek
 
