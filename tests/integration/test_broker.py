@@ -110,6 +110,15 @@ def test_records_come_back_complete_and_in_order(common: Broker) -> None:
     assert asyncio.run(round_trip()) == NUMBERS
 
 
+def test_indexes_are_small(common: Broker) -> None:
+    """The kernel zeroes what it reads ahead of a hole: Kafka's 10 MB stop the broker at a first entry."""
+    asyncio.run(create(common, "indexed"))
+    indexes = list((common.data_dir / "log" / "indexed-0").glob("*index"))
+
+    assert len(indexes) == 2
+    assert all(0 < file.stat().st_size <= 1 << 19 for file in indexes)
+
+
 def test_it_listens_on_loopback_only(common: Broker) -> None:
     """Neither clients' nor the controller's port can be reached from another machine."""
     sockets = psutil.Process(common.pid).net_connections("inet")
