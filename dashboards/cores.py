@@ -13,6 +13,13 @@ import psutil
 KEEPERS = ("broker", "store", "sink")
 
 
+def usable() -> list[int]:
+    """Cores that this process may run on; of a system that does not say, all that there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def placed(names: Iterable[str], cores: Sequence[int]) -> dict[str, set[int]]:
     """Cores of the processes that are bound to some, by their names.
 
@@ -42,7 +49,7 @@ def bind(pids: Mapping[str, int]) -> None:
     """
     if not hasattr(os, "sched_setaffinity"):
         return
-    for name, cores in placed(pids, sorted(os.sched_getaffinity(0))).items():
+    for name, cores in placed(pids, usable()).items():
         for _ in range(2):
             for thread in _threads(pids[name]):
                 with contextlib.suppress(OSError):  # it has ended

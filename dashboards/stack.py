@@ -59,7 +59,7 @@ class Stack:
     settings
         Its `home` is the folder; addresses are chosen by the stack, the last run's if they are free.
     workers
-        Faust workers, 1 to 8; 0 chooses by the number of cores.
+        Faust workers, 1 to 8; 0 chooses by the number of cores it may use.
     say
         Takes each step of the progress, for people.
 
@@ -73,7 +73,7 @@ class Stack:
         home = Path(settings.home).absolute()
         self.home = home
         self.settings = replace(settings, home=str(home))
-        self.workers = workers or worker_count(os.cpu_count() or 1)
+        self.workers = workers or worker_count(len(cores.usable()))
         self._say = say
         self._children: dict[str, Child] = {}
         self._restart_at: dict[str, float] = {}

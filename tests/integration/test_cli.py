@@ -16,6 +16,7 @@ import pytest
 
 from dashboards import cli, runfile
 from dashboards.attached import attached
+from dashboards.cores import usable
 from dashboards.runfile import Run
 from dashboards.stack import worker_count
 from ingest import jars
@@ -191,9 +192,7 @@ def test_what_dies_comes_back(home: Path) -> None:
     )
 
     assert rows
-    if hasattr(os, "sched_getaffinity") and worker_count(os.cpu_count() or 1) == 1 < len(
-        os.sched_getaffinity(0)
-    ):
+    if hasattr(os, "sched_getaffinity") and worker_count(len(usable())) == 1 < len(usable()):
         # Whoever comes back gets its core back.
         until(
             lambda: (

@@ -72,3 +72,16 @@ def test_several_workers_are_left_to_the_scheduler(family: psutil.Process) -> No
     cores.bind({"worker-1": family.pid, "worker-2": ended(), "broker": ended()})
 
     assert where(family) == [CORES] * 3
+
+
+def test_what_others_may_use_does_not_count() -> None:
+    """Whoever confines the stack to some cores gets as many workers as those can feed."""
+    told = (
+        f"import os; os.sched_setaffinity(0, {{{max(CORES)}}});"
+        "from dashboards import cores; print(cores.usable())"
+    )
+    confined = subprocess.run(
+        [sys.executable, "-c", told], capture_output=True, text=True, check=True
+    )
+
+    assert confined.stdout == f"[{max(CORES)}]\n"
