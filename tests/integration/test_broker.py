@@ -113,6 +113,7 @@ def test_records_come_back_complete_and_in_order(common: Broker) -> None:
 def test_indexes_are_small(common: Broker) -> None:
     """The kernel zeroes what it reads ahead of a hole: Kafka's 10 MB stop the broker at a first entry."""
     asyncio.run(create(common, "indexed"))
+    asyncio.run(produce(common, "indexed", [b"the first makes the files"]))
     indexes = list((common.data_dir / "log" / "indexed-0").glob("*index"))
 
     assert len(indexes) == 2
