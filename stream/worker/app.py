@@ -1,4 +1,4 @@
-"""The Faust application: streams of raw records into the worker. It and `reading` alone know Faust.
+"""The Faust application: streams of raw records into the worker. The only file that knows Faust.
 
 Run: ``python -m stream.worker.app worker``. An agent body never raises: Faust would acknowledge the batch and
 go on. What can't be handled ends the process, and the supervisor starts it again at its checkpoint.
@@ -17,6 +17,8 @@ from typing import Any
 import faust
 import uvloop
 from faust.cli.faust import cli
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
+from mode.utils.futures import maybe_async
 
 from ingest import garbage, metrics
 from ingest.keys import load as load_keys
@@ -25,7 +27,6 @@ from ingest.topics import DLQ, EVENTS, INBOX, PARTITIONS
 from stream.build import build
 from stream.dead_letters import TooManyDeadLetters
 from stream.worker.lag import LAG_SECONDS, Lag
-from stream.worker.reading import InLoop
 from stream.worker.watchdog import SESSION_SECONDS, Seen, Watchdog
 from stream.worker.worker import Record, Worker, cores
 
@@ -37,6 +38,41 @@ BATCH = 500
 BUFFER = 2000
 # Seconds from batch to batch: each is a write of its own, and on full cores many small ones are slower.
 PACE = 0.004
+
+
+class _Task:
+    """Stands where Faust expects a thread: what that would run is a task of this loop."""
+
+    def __init__(self, service: Any):
+        self._service = service
+        self._task: asyncio.Task[None] | None = None  # the loop keeps no task alive by itself
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._service._serve())
+
+    def stop(self) -> None:
+        """A thread is waited for here; the service has waited for the task already."""
+
+
+class _Reading(AIOKafkaConsumerThread):
+    Worker = _Task
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await maybe_async(fun(*args, **kwargs))
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Faust ends all tasks of the thread's loop; this loop is not the consumer's alone."""
+
+
+class _InLoop(Consumer):
+    """Faust's consumer without its thread, which is there so that heartbeats go on while a handler computes.
+
+    Ours computes for milliseconds, and each batch paid for a queue, two wakings and two threads that want one
+    interpreter. A worker whose loop stands still loses its partitions to others, as it should.
+    """
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _Reading(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
 
 class App(faust.App):
@@ -53,7 +89,7 @@ class App(faust.App):
         return group is None or group.coordinator_id is not None
 
     def _new_consumer(self) -> Any:
-        self.transport.Consumer = InLoop
+        self.transport.Consumer = _InLoop
         consumer = self._reading = super()._new_consumer()
         seek_to_commit: Callable[[], Awaitable[None]] = consumer.perform_seek
 

@@ -1,7 +1,7 @@
 """Checkpoints of what a worker owns: frozen between two batches, encoded little by little, then a marker.
 
 All at once a save kept the worker busy for a tenth of a second, every two seconds, and whoever waited for
-a verdict or a stop just then waited for it too: that alone was the slowest hundredth.
+a verdict or a stop just then waited for it, too.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from stream.worker.publishing import Underway
 
 # From the beginning of a save to that of the next: a restart repeats at most so much, and `SPREAD_SECONDS`.
 SAVE_SECONDS = 2.0
-SPREAD_SECONDS = 1.0  # over which a save encodes, if it has so little to do that this is slower
+SPREAD_SECONDS = 1.0  # of a save's encoding at least; one that has more to do takes longer
 SLICE_SECONDS = 0.002  # of encoding at a time: held calls must not wait for a checkpoint
 IDLE_SAVE_SECONDS = 10.0  # where only time has passed
 
@@ -49,11 +49,11 @@ class Saver:
         self.producer: AIOKafkaProducer | None = None
 
     async def often(self) -> None:
-        """Save until cancelled."""
+        """Save until cancelled. However long a save takes, the next one leaves time between."""
         while True:
             due = time.monotonic() + SAVE_SECONDS
             await self.save()
-            await asyncio.sleep(max(due - time.monotonic(), 0.0))
+            await asyncio.sleep(max(due - time.monotonic(), SAVE_SECONDS - SPREAD_SECONDS))
 
     async def save(self, everything: bool = False) -> None:
         """Write a checkpoint of each partition that changed: cells first, then the markers.

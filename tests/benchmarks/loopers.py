@@ -26,7 +26,7 @@ from tracefuse.control import Command
 from tracefuse.errors import CircuitOpen
 
 PERIOD_S = 0.2
-# A run and the pause behind it: first trips are spread over it, or they would march in step for a minute.
+# A run and the pause behind it: first trips are spread over it, or they march in step at the start.
 TRIP_S = 1.2
 # The rule fires at the fourth call; an agent that is still at it after 5 s was not stopped.
 CALLS_MAX = 25

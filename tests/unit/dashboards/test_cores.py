@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from dashboards import cores
+from dashboards.stack import Stack
+from ingest.settings import Settings
 
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
 pytestmark = pytest.mark.skipif(
@@ -85,3 +88,12 @@ def test_what_others_may_use_does_not_count() -> None:
     )
 
     assert confined.stdout == f"[{max(CORES)}]\n"
+
+
+def test_workers_are_chosen_by_what_may_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four usable cores feed three workers, whatever the machine has."""
+    monkeypatch.setattr(cores, "usable", lambda: [0, 1, 2, 3])
+
+    assert Stack(Settings(home=str(tmp_path))).workers == 3

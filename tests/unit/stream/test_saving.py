@@ -97,3 +97,30 @@ def test_partitions_are_taken_while_a_save_is_under_way(
 
     asyncio.run(play())
     assert not worker.owns
+
+
+def test_saves_leave_time_between_however_long_they_take(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more to encode than fits a save must not follow a save: batches share the loop with them."""
+    begun: list[float] = []
+    ended: list[float] = []
+
+    async def long() -> None:
+        begun.append(time.monotonic())
+        await asyncio.sleep(0.15)
+        ended.append(time.monotonic())
+
+    async def play() -> None:
+        saves = asyncio.create_task(worker._saver.often())
+        await asyncio.sleep(0.8)
+        saves.cancel()
+
+    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.1)
+    monkeypatch.setattr(saving, "SPREAD_SECONDS", 0.0)
+    monkeypatch.setattr(worker._saver, "save", long)
+    asyncio.run(play())
+
+    rests = [after - before for before, after in zip(ended, begun[1:], strict=False)]
+    assert len(rests) >= 2
+    assert min(rests) >= 0.09
