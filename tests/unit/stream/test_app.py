@@ -5,8 +5,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
 from ingest import keys as key_files
 from ingest.settings import Settings
+from ingest.topics import EVENTS, INBOX
 from stream.worker import app
 from stream.worker.worker import Worker, cores
 
@@ -80,3 +84,49 @@ def test_a_service_runs_as_a_task_of_the_loop() -> None:
 
     asyncio.run(play())
     assert ran == [threading.get_ident()]
+
+
+def test_what_was_fetched_together_is_handed_over_together(tmp_path: Path) -> None:
+    """In one turn of the loop: else each record becomes a batch of its own while others wait."""
+    keys = key_files.create(tmp_path)
+    settings = Settings(home=str(tmp_path))
+    places = [TP(EVENTS, 0), TP(EVENTS, 1), TP(INBOX, 0)]
+    fetched = {tp: [fetched_record(tp, offset) for offset in range(40)] for tp in places}
+    turn, heard = 0, []
+
+    async def play() -> None:
+        nonlocal turn
+        made = app.create_app(settings, Worker(settings, keys, cores(keys)), "worker-1")
+        made.loop = asyncio.get_running_loop()
+        consumer = made._new_consumer()
+        consumer.flow_active = True
+        consumer._thread.highwater = lambda tp: 40
+        answers = [(fetched, set(places))]
+
+        async def wait_next_records(timeout: float) -> Any:
+            if not answers:
+                consumer._stopped.set()
+                return {}, set()
+            return answers.pop()
+
+        async def callback(message: Any) -> None:
+            heard.append((message.tp, message.offset, turn))
+
+        consumer._wait_next_records, consumer.callback = wait_next_records, callback
+        draining = asyncio.create_task(consumer._drain_messages(consumer))
+        while not draining.done():
+            turn += 1
+            await asyncio.sleep(0)
+        await draining
+
+    asyncio.run(play())
+    for tp in places:
+        assert [offset for place, offset, _ in heard if place == tp] == list(range(40))
+    assert len({turn for _, _, turn in heard}) == 1
+
+
+def fetched_record(tp: TP, offset: int) -> ConsumerRecord[bytes, bytes]:
+    """As aiokafka gives it."""
+    return ConsumerRecord(
+        tp.topic, tp.partition, offset, 1_000, 1, b"k", b"v", None, 1, 1, headers=()
+    )
