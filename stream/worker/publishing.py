@@ -166,7 +166,10 @@ class Underway:
         """Wait until one more may leave. What the broker refused is raised, now and ever after."""
         batches = self._batches
         while batches and (len(batches) >= BATCHES_MAX or batches[0].done()):
-            await asyncio.wait([batches[0]])
+            if not batches[
+                0
+            ].done():  # else nothing is to wait for: each turn of the loop may be long
+                await asyncio.wait([batches[0]])
             batches[0].result()
             batches.popleft()
 

@@ -1,7 +1,7 @@
 """How long an event takes into ClickHouse, seen from outside: which rows answer, asked again and again."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -9,12 +9,12 @@ from clickhouse_connect.driver.client import Client
 from ingest.topics import PARTITIONS
 from tracefuse.clock import monotonic, now_us
 
-# Offsets of a partition rise with the broker's time: what came earlier was seen by an earlier probe.
+# Offsets of a partition rise with the broker's time: what came before the newest row was seen by an earlier
+# probe. A look at the last seconds instead reads the more the later the rows are, and makes them later.
 _LOOK = """
-SELECT _partition, max(_offset), toUnixTimestamp64Micro(max(emitted_at)) FROM events
-WHERE _at >= now() - {seconds:UInt32} GROUP BY _partition SETTINGS max_threads = 1
+SELECT _partition, max(_offset), toUnixTimestamp64Micro(max(emitted_at)), toUnixTimestamp64Milli(max(_at))
+FROM events WHERE _at >= fromUnixTimestamp64Milli({since:Int64}) GROUP BY _partition SETTINGS max_threads = 1
 """
-_WINDOW_S = 3
 _PLACES = """
 SELECT _partition, _offset, toUnixTimestamp64Micro(emitted_at) FROM events
 WHERE tenant = {tenant:String}
@@ -45,18 +45,18 @@ class Prober:
     def __init__(self, client: Client, tenant: str):
         self._client = client
         self._tenant = tenant
-        # Nothing seen yet is as old as the beginning: rows may first show up late.
-        self._newest = dict.fromkeys(range(PARTITIONS), now_us())
+        # Of each partition, by the broker's clock in ms; nothing seen yet is as old as the beginning.
+        self._newest = dict.fromkeys(range(PARTITIONS), now_us() // 1000)
         self.seen: list[Seen] = []
         self.took_ms: list[float] = []
 
     def look(self) -> Seen:
         """One probe. About 5 ms of the store's CPU."""
         began = monotonic()
-        asked = {"seconds": window(self._newest, now_us())}
+        asked = {"since": min(self._newest.values())}
         rows = self._client.query(_LOOK, parameters=asked).result_rows
         self.took_ms.append((monotonic() - began) * 1e3)
-        self._newest |= {row[0]: row[2] for row in rows}
+        self._newest |= {row[0]: row[3] for row in rows}
         newest = max((row[2] for row in rows), default=0)
         seen = Seen(now_us(), newest, {row[0]: row[1] for row in rows})
         self.seen.append(seen)
@@ -66,16 +66,6 @@ class Prober:
         """Where each event stands, and when it was emitted."""
         rows = self._client.query(_PLACES, parameters={"tenant": self._tenant}).result_rows
         return [(row[0], row[1], row[2]) for row in rows]
-
-
-def window(newest_us: Mapping[int, int], now: int) -> int:
-    """Seconds to look back, so that no row appears outside: twice the age of the slowest partition.
-
-    >>> window({0: 9_000_000, 1: 5_000_000}, now=10_000_000)
-    13
-    """
-    ages = [(now - newest) // 1_000_000 for newest in newest_us.values()]
-    return _WINDOW_S + 2 * max(0, *ages)
 
 
 def visible(probes: Iterable[Seen], events: Iterable[Place]) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,12 @@
 """What the measured lag promises: each event counts, rounded up to the probe that first saw its row."""
 
-from tests.benchmarks.lag import Seen, visible, window
+from types import SimpleNamespace
+from typing import Any, cast
+
+from clickhouse_connect.driver.client import Client
+
+from ingest.topics import PARTITIONS
+from tests.benchmarks.lag import Prober, Seen, visible
 
 
 def test_an_event_is_as_late_as_its_partition() -> None:
@@ -23,10 +29,34 @@ def test_what_was_never_seen_is_not_counted_as_fast() -> None:
     assert list(visible([Seen(1_000, 0, {0: 3})], [(0, 4, 1), (2, 0, 1)])) == []
 
 
-def test_the_window_grows_with_the_slowest_partition() -> None:
-    """A probe looks back beyond what the slowest partition may still show, however late that is."""
-    fresh = {0: 99_000_000, 1: 99_000_000}
-    stuck = {0: 99_000_000, 1: 40_000_000}
+class Rows:
+    """A store that answers with the rows from `since` on, as `_LOOK` asks."""
 
-    assert window(fresh, now=100_000_000) < 10
-    assert window(stuck, now=100_000_000) > 100 - 40
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, int, int]] = []  # partition, offset, broker's time in ms
+        self.asked: list[int] = []
+
+    def query(self, _: str, parameters: dict[str, int]) -> Any:
+        self.asked.append(since := parameters["since"])
+        found: dict[int, tuple[int, int, int, int]] = {}
+        for partition, offset, at in self.rows:
+            if at >= since:
+                found[partition] = (partition, offset, at * 1000, at)
+        return SimpleNamespace(result_rows=list(found.values()))
+
+
+def test_a_probe_reads_on_where_the_slowest_partition_stands() -> None:
+    """However late rows show up, the next look begins before them; and it does not begin at the start."""
+    store = Rows()
+    prober = Prober(cast(Client, store), "t")
+    start = max(prober._newest.values())
+    prober.look()
+    store.rows += [(p, 0, start + 10 + p) for p in range(PARTITIONS)]
+    prober.look()
+    store.rows += [(0, 1, start + 900)]
+    prober.look()
+    store.rows += [(1, 1, start + 12), (1, 2, start + 800)]
+
+    seen = prober.look()
+    assert seen.offsets[0] == 1 and seen.offsets[1] == 2
+    assert store.asked == [start, start, start + 10, start + 11]

@@ -236,6 +236,21 @@ def test_so_many_batches_are_under_way_and_no_more() -> None:
     asyncio.run(run())
 
 
+def test_what_is_acknowledged_is_not_waited_for() -> None:
+    """Not even a turn of the loop, in which another topic's batch would go first."""
+
+    async def run() -> None:
+        broker = Broker()
+        broker.take(3)
+        for number in range(3):
+            broker.answer(number)
+        await asyncio.sleep(0.01)
+        with pytest.raises(StopIteration):
+            broker.underway.room().send(None)
+
+    asyncio.run(run())
+
+
 def test_settled_are_all_that_have_left() -> None:
     """Those that leave later are not waited for."""
 
