@@ -7,7 +7,7 @@ chunk that ends by its age is fenced by the highest stored offset instead.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ingest.records import NO_SRC
@@ -155,10 +155,19 @@ class Intake:
     @property
     def safe(self) -> int:
         """Offset up to which all is stored or makes no rows: what a restart may begin at."""
+        oldest = next(self._waiting(), None)
+        return self.expected if oldest is None else oldest.first
+
+    @property
+    def held(self) -> int:
+        """Bytes of the lines that are not known to stand in ClickHouse."""
+        return sum(chunk.bytes for chunk in self._waiting())
+
+    def _waiting(self) -> Iterator[Chunk]:
+        """Chunks that are not stored, the oldest first."""
         for chunk in (self._out, *self._full, self._open):
             if chunk is not None:
-                return chunk.first
-        return self.expected
+                yield chunk
 
     @property
     def busy(self) -> bool:

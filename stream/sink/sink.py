@@ -42,6 +42,10 @@ HEARTBEAT_MS = 2_000
 FETCH_BYTES, FETCH_WAIT_MS = 64 << 10, 100
 POLL_MS = 200
 POLL_RECORDS = 300  # in envelopes of 20 events 50 ms of decoding: the heartbeat gets its turn
+# Of lines that wait for their insert; beyond it nothing is polled. Decoded they take several times as much.
+HELD_BYTES = 32 << 20
+# Kafka takes a member that has not polled for five minutes for dead.
+UNPOLLED_SECONDS_MAX = 60.0
 PAUSE_SECONDS = 0.05  # between polls that brought little, so that more comes with the next
 INSERTS = 2  # at a time; ClickHouse gains nothing from more, and a hung one must not stop all
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.2, 5.0
@@ -75,6 +79,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._threads = ThreadPoolExecutor(INSERTS, thread_name_prefix="clickhouse")
         self._handovers = 0  # whatever an older one was about to open is void
         self._proved = float("-inf")  # when the commit was sent that last succeeded
+        self._polled = float("-inf")
 
     async def run(self) -> None:
         """Store until cancelled. Raises what no repetition can mend."""
@@ -174,7 +179,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- records come in --------------------------------------------------------------------------
 
     async def _turn(self) -> None:
-        polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+        polled = await self._poll() if self._room() else {}
         now = monotonic()
         for tp, records in polled.items():
             if (intake := self._intakes.get(tp)) is not None:
@@ -182,6 +187,17 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._begin(now)
         full = sum(map(len, polled.values())) == POLL_RECORDS
         await asyncio.sleep(0 if full else PAUSE_SECONDS)
+
+    def _room(self) -> bool:
+        """Whether to poll. Pausing partitions instead would throw away what was fetched of them already."""
+        if monotonic() - self._polled > UNPOLLED_SECONDS_MAX:
+            return True
+        return sum(intake.held for intake in self._intakes.values()) < HELD_BYTES
+
+    async def _poll(self) -> dict[TopicPartition, list[Any]]:
+        polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+        self._polled = monotonic()
+        return dict(polled)
 
     async def _read(
         self, tp: TopicPartition, intake: Intake, records: Sequence[Any], now: float

@@ -1,7 +1,9 @@
 """The sink between a real broker and a real store: everything arrives, once, and where it belongs."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -295,6 +297,28 @@ def test_one_token_is_one_block_in_one_part(settings: Settings, db: Client) -> N
     assert count(db, "boot_id = 'token'") == 2 * 25_600
     parts = db.query("SELECT uniqExact(_part) FROM events WHERE boot_id = 'token'").result_rows
     assert parts[0][0] <= 2
+
+
+class Values(list[Any]):
+    """A column of which one can tell whether it still exists."""
+
+
+def test_nothing_keeps_what_was_inserted(settings: Settings, db: Client) -> None:
+    """Not the driver either, until Python looks for cycles: that is seldom, and columns are large."""
+    tables = Tables(settings)
+    gone = block("gone", 10)
+    tables.insert(block("before", 1), block("before", 1).columns(), "events:before")
+    columns = {name: Values(values) for name, values in gone.columns().items()}
+    column = weakref.ref(columns["event_id"])
+    gc.disable()
+    try:
+        tables.insert(gone, columns, "events:gone")
+        del columns
+        assert column() is None
+    finally:
+        gc.enable()
+        tables.close()
+    assert count(db, "boot_id = 'gone'") == 10
 
 
 def test_json_parts_are_read_from_the_line(settings: Settings, db: Client) -> None:
