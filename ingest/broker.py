@@ -47,7 +47,7 @@ JVM = (
     "-Xmx256m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
-    # Each stands still for a full collection (20 to 130 ms) whenever it has grown by a share of these.
+    # Growing by a share of these is a full collection, 20 to 130 ms in which the broker stands still.
     "-XX:MetaspaceSize=64m",
     "-XX:ReservedCodeCacheSize=128m",
     "-XX:+ExitOnOutOfMemoryError",

@@ -10,6 +10,7 @@ partitions over.
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -42,8 +43,9 @@ HEARTBEAT_MS = 2_000
 FETCH_BYTES, FETCH_WAIT_MS = 64 << 10, 100
 POLL_MS = 200
 POLL_RECORDS = 300  # in envelopes of 20 events 50 ms of decoding: the heartbeat gets its turn
-# Of lines that wait for their insert; beyond it nothing is polled. Decoded they take several times as much.
-HELD_BYTES = 32 << 20
+# Of a topic's lines that wait for their insert; beyond it nothing of that topic is polled, so that one whose
+# table takes nothing does not stop the others. Decoded they take several times as much.
+HELD_BYTES = 16 << 20
 # Kafka takes a member that has not polled for five minutes for dead.
 UNPOLLED_SECONDS_MAX = 60.0
 PAUSE_SECONDS = 0.05  # between polls that brought little, so that more comes with the next
@@ -179,7 +181,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- records come in --------------------------------------------------------------------------
 
     async def _turn(self) -> None:
-        polled = await self._poll() if self._room() else {}
+        polled = await self._poll()
         now = monotonic()
         for tp, records in polled.items():
             if (intake := self._intakes.get(tp)) is not None:
@@ -188,16 +190,20 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         full = sum(map(len, polled.values())) == POLL_RECORDS
         await asyncio.sleep(0 if full else PAUSE_SECONDS)
 
-    def _room(self) -> bool:
-        """Whether to poll. Pausing partitions instead would throw away what was fetched of them already."""
-        if monotonic() - self._polled > UNPOLLED_SECONDS_MAX:
-            return True
-        return sum(intake.held for intake in self._intakes.values()) < HELD_BYTES
-
-    async def _poll(self) -> dict[TopicPartition, list[Any]]:
-        polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+    async def _poll(self) -> Mapping[TopicPartition, Sequence[Any]]:
+        """What has come of topics that have room. Pausing the others would throw away what is fetched."""
+        held: Counter[str] = Counter()
+        for tp, intake in self._intakes.items():
+            held[tp.topic] += intake.held
+        wanted = [tp for tp in self._intakes if held[tp.topic] < HELD_BYTES]
+        overdue = monotonic() - self._polled > UNPOLLED_SECONDS_MAX
+        if self._intakes and not wanted and not overdue:
+            return {}
+        polled: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
+            *wanted, timeout_ms=POLL_MS, max_records=POLL_RECORDS
+        )
         self._polled = monotonic()
-        return dict(polled)
+        return polled
 
     async def _read(
         self, tp: TopicPartition, intake: Intake, records: Sequence[Any], now: float

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ingest.topics import EVENTS
+from ingest.topics import EVENTS, INBOX
 from stream.sink import sink
 from stream.sink.intake import Intake, Stored
 from stream.sink.sink import Sink
@@ -24,8 +24,12 @@ class Backlog:
 
     def __init__(self) -> None:
         self.told, self.offset, self.polls = Told(), 0, 0
+        self.others = 0  # polls of another topic alone
 
-    async def getmany(self, **_: Any) -> dict[TopicPartition, list[Any]]:
+    async def getmany(self, *wanted: TopicPartition, **_: Any) -> dict[TopicPartition, list[Any]]:
+        if wanted and PLACE not in wanted:
+            self.others += 1
+            return {}
         self.polls += 1
         return {PLACE: [self._record() for _ in range(POLLED)]}
 
@@ -93,3 +97,15 @@ def test_who_holds_much_stays_in_the_group(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sink, "UNPOLLED_SECONDS_MAX", -1.0)
     behind.turns(1)
     assert behind.backlog.polls == held + 1
+
+
+def test_a_full_topic_does_not_stop_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one whose table takes nothing no more is read; the others go on."""
+    behind = Behind(monkeypatch)
+    behind.sink._intakes[TopicPartition(INBOX, 0)] = Intake(INBOX, 0, MASTER, Stored(), 0)
+    behind.turns(20)
+    held = behind.backlog.polls
+    others = behind.backlog.others
+    behind.turns(3)
+    assert behind.backlog.polls == held
+    assert behind.backlog.others == others + 3
