@@ -43,7 +43,7 @@ class Batch(NamedTuple):
                 joined.setdefault(table, Block(table, topic, chunk.partition)).extend(block)
         ordered = sorted(joined.values(), key=lambda block: block.table == rows.TABLES[topic])
         place = f"{topic}:{','.join(chunk.span for chunk in self.chunks)}"
-        return [(block, f"{block.table}:{place}") for block in ordered if block.rows]
+        return [(block, f"{block.table}:{place}") for block in ordered if len(block)]
 
     def settled(self) -> None:
         """All of it stands in ClickHouse."""

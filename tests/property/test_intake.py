@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ingest import codec
 from ingest.topics import EVENTS
-from stream.sink import intake
+from stream.sink import columns, intake
 from stream.sink.batch import Batch, due
 from stream.sink.intake import AGE_SECONDS, Chunk, Intake, Stored
 from tests.pipe import MASTER, TENANT, TRACE, Told, envelope, trace_id
@@ -28,8 +28,9 @@ TICK = ([(wire.KIND, codec.TICK)], b"{}")
 
 @pytest.fixture(autouse=True, scope="module")
 def small() -> Any:
-    """Chunks of a few records."""
+    """Chunks of a few records, of which some have columns before all are there."""
     patch = pytest.MonkeyPatch()
+    patch.setattr(columns, "WARM", 3)
     patch.setattr(intake, "CHUNK_OFFSETS", CHUNK)
     yield
     patch.undo()
@@ -46,8 +47,8 @@ class Store:
     def insert(self, *chunks: Chunk) -> None:
         for block, token in Batch([], list(chunks)).inserts():
             name = token if self.tokens else f"{token}#{next(self.number)}"
-            ids = [row.item.event_id for row in block.rows]  # type: ignore[union-attr]
-            places = zip(block.partitions, block.offsets, ids, strict=True)
+            rows = block.columns()
+            places = zip(rows["_partition"], rows["_offset"], rows["event_id"], strict=True)
             self.blocks.setdefault(name, list(places))
 
     def rows(self, partition: int = PARTITION) -> list[tuple[int, str]]:

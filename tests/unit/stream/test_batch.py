@@ -37,7 +37,7 @@ def feed(told: Told, into: Intake, now: float = 0.0, at_ms: int = AT_MS, **more:
 
 def ids(batch: Batch) -> list[str]:
     ((block, _),) = batch.inserts()
-    return [row.item.event_id for row in block.rows]  # type: ignore[union-attr]
+    return list(block.columns()["event_id"])
 
 
 def partitions(batch: Batch) -> list[int]:
@@ -119,7 +119,11 @@ def test_what_follows_a_full_chunk_waits_for_it(order: tuple[int, int]) -> None:
     feed(b, of_b)
     intakes = [agents[n][1] for n in order]
 
-    offsets = [block.offsets for one in due(intakes, AGE_SECONDS) for block, _ in one.inserts()]
+    offsets = [
+        block.columns()["_offset"]
+        for one in due(intakes, AGE_SECONDS)
+        for block, _ in one.inserts()
+    ]
     assert sorted(offsets, key=len) == [[0], list(range(CHUNK_OFFSETS))]
 
 

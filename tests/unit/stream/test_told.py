@@ -82,6 +82,5 @@ def test_a_verdict_that_was_said_again_is_stored_once() -> None:
     chunk = into.take(60.0)
 
     assert chunk is not None
-    found: Any = [row.item for row in chunk.blocks["verdicts"].rows]
-    assert [told.verdict.call_id for told in found] == ["call-1", "call-2"]
+    assert chunk.blocks["verdicts"].columns()["call_id"] == ["call-1", "call-2"]
     assert into.repeats == 1
