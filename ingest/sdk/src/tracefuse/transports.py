@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    InvalidMessageError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+)
 
 from tracefuse.envelopes import Envelope
 from tracefuse.wire import EVENTS
@@ -157,12 +162,7 @@ class KafkaTransport:
                     raise Lost("an earlier envelope was lost")
                 producer = self._producer
                 assert producer is not None
-                acked = await producer.send(
-                    EVENTS,
-                    envelope.value,
-                    partition=envelope.partition,
-                    headers=envelope.headers(),
-                )
+                acked = await self._taken(producer, envelope)
             self._unacked.add(acked)
             try:
                 await acked
@@ -180,6 +180,25 @@ class KafkaTransport:
                 self._life_number += 1
                 self._broken.set()
             raise Lost(repr(error)) from error
+
+    async def _taken(self, producer: AIOKafkaProducer, envelope: Envelope) -> "asyncio.Future[Any]":
+        """Hand it to the producer, however long that has no room.
+
+        Nothing was lost by then. A producer made anew would send again, under another id, what a
+        broker that hung finds in its socket when it goes on: each of these would stand there twice.
+        """
+        while True:
+            try:
+                acked: asyncio.Future[Any] = await producer.send(
+                    EVENTS,
+                    envelope.value,
+                    partition=envelope.partition,
+                    headers=envelope.headers(),
+                )
+                return acked
+            except KafkaTimeoutError:
+                if producer is not self._producer:
+                    raise
 
     async def _live(self) -> None:
         """Keep a producer: make one, wait until it is broken, make the next."""
