@@ -72,7 +72,7 @@ def stored(told: Sequence[tuple[str, Recorded]], days: int, settings: Settings) 
                 block = blocks.setdefault(row.table, Block(row.table, topic, partition))
                 block.add(row, record.offset, round(record.timestamp * 1000))
         for name, block in blocks.items():
-            tables.insert(block, block.columns(), f"{topic}/{partition}/{name}")
+            tables.insert(block, f"{topic}/{partition}/{name}")
 
 
 def suggested(

@@ -94,7 +94,8 @@ class Intake:
 
     Notes
     -----
-    About 10 µs an event, most of it for decoding. Memory: `CHUNKS_HELD` chunks and `RECENT` event ids.
+    About 12 µs an event, most of it for decoding and for columns. Memory: `CHUNKS_HELD` chunks and
+    `RECENT` event ids.
     """
 
     def __init__(self, topic: str, partition: int, master: bytes, stored: Stored, expected: int):

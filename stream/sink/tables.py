@@ -4,7 +4,7 @@ All statements are constants with server-side parameters; no value ever becomes 
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import clickhouse_connect
@@ -82,9 +82,10 @@ class Tables:
         self._client: Client | None = None
         self._types: dict[str, dict[str, str]] = {}
 
-    def insert(self, block: Block, columns: Mapping[str, Sequence[Any]], token: str) -> None:
+    def insert(self, block: Block, token: str) -> None:
         """One block, stored at most once under its token however often it is sent."""
         client, types = self._connected(), self._types[block.table]
+        columns = block.columns()
         data = list(columns.values())
         try:
             client.insert(

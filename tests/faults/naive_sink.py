@@ -38,7 +38,7 @@ async def main() -> None:
                             block.add(row, record.offset, record.timestamp)
                 number += 1
                 token = f"{random.getrandbits(64):x}-{number}"
-                await asyncio.to_thread(tables.insert, block, block.columns(), token)
+                await asyncio.to_thread(tables.insert, block, token)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,11 +94,9 @@ async def unanswered(own: Stack, number: int) -> tuple[int, int, int]:
 def losing(monkeypatch: pytest.MonkeyPatch, tokens: bool) -> None:
     real, tries = Tables.insert, itertools.count()
 
-    def insert(
-        self: Tables, block: Block, columns: Mapping[str, Sequence[Any]], token: str
-    ) -> None:
+    def insert(self: Tables, block: Block, token: str) -> None:
         n = next(tries)
-        real(self, block, columns, token if tokens else f"{token}-{n}")
+        real(self, block, token if tokens else f"{token}-{n}")
         if n % 2 == 0:
             raise TimeoutError("the answer was lost")
 

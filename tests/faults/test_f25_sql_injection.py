@@ -66,7 +66,7 @@ def test_text_stays_text(db: tuple[Settings, Client]) -> None:
     block = Block("events", EVENTS, 0)
     for offset, event in enumerate(sent):
         block.add(Row("events", event, encode(event), 0), offset, int(time.time() * 1000))
-    tables.insert(block, block.columns(), "events:'); DROP TABLE events; --")
+    tables.insert(block, "events:'); DROP TABLE events; --")
     found = list(connected.query("SELECT *, attrs FROM events ORDER BY _offset").named_results())
 
     assert [[row[name] for name in TEXTS] for row in found] == [

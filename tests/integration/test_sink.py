@@ -290,8 +290,8 @@ def test_one_token_is_one_block_in_one_part(settings: Settings, db: Client) -> N
     tables = Tables(settings)
     large = block("token", 25_600)
     for _ in range(2):
-        tables.insert(large, large.columns(), "events:token-1")
-    tables.insert(large, large.columns(), "events:token-2")
+        tables.insert(large, "events:token-1")
+    tables.insert(large, "events:token-2")
     tables.close()
 
     assert count(db, "boot_id = 'token'") == 2 * 25_600
@@ -307,13 +307,13 @@ def test_nothing_keeps_what_was_inserted(settings: Settings, db: Client) -> None
     """Not the driver either, until Python looks for cycles: that is seldom, and columns are large."""
     tables = Tables(settings)
     gone = block("gone", 10)
-    tables.insert(block("before", 1), block("before", 1).columns(), "events:before")
-    columns = {name: Values(values) for name, values in gone.columns().items()}
-    column = weakref.ref(columns["event_id"])
+    tables.insert(block("before", 1), "events:before")
+    gone.columns()["event_id"] = Values(gone.columns()["event_id"])
+    column = weakref.ref(gone.columns()["event_id"])
     gc.disable()
     try:
-        tables.insert(gone, columns, "events:gone")
-        del columns
+        tables.insert(gone, "events:gone")
+        del gone
         assert column() is None
     finally:
         gc.enable()
@@ -330,7 +330,7 @@ def test_json_parts_are_read_from_the_line(settings: Settings, db: Client) -> No
     found = Block("events", EVENTS, 6)
     found.add(Row("events", event, encode(event), 0), 0, int(time.time() * 1000))
     tables = Tables(settings)
-    tables.insert(found, found.columns(), "events:json-1")
+    tables.insert(found, "events:json-1")
     tables.close()
     (row,) = db.query(
         "SELECT attrs, decision_args, control_seen, fingerprints.hash, fingerprints.start"
